@@ -1,0 +1,214 @@
+"""Pictures to patches: safe decoding, smart resize, and the patch layout of Qwen2.5-VL, with PIL and torch only.
+
+    bytes ── open_image ──▶ RGB picture ── smart_resize ──▶ sides divisible by 28 ── patchify ──▶ (P, 1176)
+
+Equal to the Hugging Face processor's output (tests/parity); no torchvision.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import MediaError
+
+__all__ = [
+    "IMAGE_MEAN",
+    "IMAGE_STD",
+    "ImageSettings",
+    "image_size",
+    "open_image",
+    "patchify",
+    "resized_size",
+    "smart_resize",
+]
+
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Channel statistics of CLIP, which Qwen2.5-VL keeps."""
+
+MAX_ASPECT_RATIO = 200
+MAX_HEADER_PIXELS = 178_956_970
+"""Pixels a header may claim before the file counts as a decompression bomb (PIL's own limit of error)."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO", "TGA")
+"""What is read. Not everything PIL can: it would hand PostScript to an interpreter outside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """How pictures are sized (``preprocessor_config.json``)."""
+
+    patch_size: int = 14
+    temporal_patch_size: int = 2
+    merge_size: int = 2
+    min_pixels: int = 56 * 56
+    max_pixels: int = 4096 * 28 * 28
+    """Largest picture in pixels; MiMo-VL trains and evaluates with 4096 · 28² (§4.1)."""
+
+    @property
+    def factor(self) -> int:
+        """Sides are multiples of this."""
+        return self.patch_size * self.merge_size
+
+
+def smart_resize(
+    height: int,
+    width: int,
+    *,
+    factor: int = 28,
+    min_pixels: int = 56 * 56,
+    max_pixels: int = 4096 * 28 * 28,
+) -> tuple[int, int]:
+    """The size a picture is given: sides divisible by ``factor``, area within bounds, proportions kept.
+
+    Source: Qwen2-VL's reference preprocessing (``smart_resize``).
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        MediaError: one side is more than 200 times the other, or a side is not positive.
+    """
+    if min(height, width) < 1:
+        raise MediaError(f"a picture of {width}×{height} pixels has no area", reason="empty_image")
+    if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
+        raise MediaError(
+            f"a picture of {width}×{height} pixels is more than {MAX_ASPECT_RATIO} times longer than wide",
+            reason="aspect_ratio",
+        )
+    new_height = round(height / factor) * factor
+    new_width = round(width / factor) * factor
+    if new_height * new_width > max_pixels:
+        beta = math.sqrt(height * width / max_pixels)
+        new_height = max(factor, math.floor(height / beta / factor) * factor)
+        new_width = max(factor, math.floor(width / beta / factor) * factor)
+    elif new_height * new_width < min_pixels:
+        beta = math.sqrt(min_pixels / (height * width))
+        new_height = math.ceil(height * beta / factor) * factor
+        new_width = math.ceil(width * beta / factor) * factor
+    return new_height, new_width
+
+
+def resized_size(height: int, width: int, settings: ImageSettings) -> tuple[int, int]:
+    """:func:`smart_resize` with the bounds of ``settings``."""
+    return smart_resize(
+        height, width, factor=settings.factor, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
+    )
+
+
+def image_size(data: bytes, *, name: str = "image") -> tuple[int, int]:
+    """Height and width as shown (after EXIF rotation), read from the header without decoding.
+
+    Raises:
+        MediaError: empty, unreadable, or a header that claims more pixels than anyone should decode.
+    """
+    with decoding(name, "the picture is damaged", "corrupt_image"), opened(data, name) as image:
+        width, height = image.size
+        # A PNG may keep its EXIF behind the pixels, and PIL would decode them to find it.
+        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+        if exif.get(0x0112, 1) in (5, 6, 7, 8):
+            width, height = height, width
+    return height, width
+
+
+def open_image(data: bytes, *, name: str = "image") -> Image.Image:
+    """Decode to RGB, upright, transparency over white.
+
+    Raises:
+        MediaError: empty, corrupt, truncated, or a decompression bomb; ``reason`` says which.
+    """
+    with decoding(name, "the picture is damaged", "corrupt_image"):
+        image = opened(data, name)
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any PIL mode as RGB: transparency over white, 16-bit grey scaled down instead of clipped."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        grey = (np.asarray(image, dtype=np.float64) / 257.0).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+@contextmanager
+def decoding(name: str, complaint: str, reason: str) -> Iterator[None]:
+    """Turn whatever a decoder of PIL raises on damaged data into ``MediaError``."""
+    try:
+        yield
+    except (MediaError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{name}: {error}; not decoded", reason="too_many_pixels") from None
+    except Exception as error:  # its plugins raise OSError, SyntaxError, struct.error, KeyError, …
+        raise MediaError(f"{name}: {complaint} ({error})", reason=reason) from None
+
+
+def opened(data: bytes, name: str) -> Image.Image:
+    """A PIL image whose header alone has been read.
+
+    Raises:
+        MediaError: empty, of no known format, or a header that claims too many pixels.
+    """
+    if not data:
+        raise MediaError(f"{name}: the file is empty", reason="empty_file")
+    with decoding(name, "not a picture", "not_an_image"):
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            listed = ", ".join(FORMATS)
+            raise MediaError(f"{name}: not a picture; formats read: {listed}", reason="not_an_image") from None
+    width, height = image.size
+    if width * height > MAX_HEADER_PIXELS:
+        raise MediaError(
+            f"{name}: its header claims {width}×{height} = {width * height:,} pixels, the limit is "
+            f"{MAX_HEADER_PIXELS:,}; not decoded",
+            reason="too_many_pixels",
+        )
+    return image
+
+
+def patchify(frames: list[Image.Image], size: tuple[int, int], settings: ImageSettings) -> torch.Tensor:
+    """Resize, normalise and cut into patches in merge order.
+
+    Args:
+        frames: one picture, or the frames of a clip; an odd last frame is doubled.
+        size: height and width from :func:`smart_resize`.
+        settings: patch and merge sizes.
+
+    Returns:
+        Patches, float32, shape (T · H/14 · W/14, 3 · 2 · 14 · 14): frame pairs, then 2×2 merged cells row by row,
+        then the four patches of a cell; each patch is channel, frame, row, column.
+    """
+    height, width = size
+    pixels = np.stack(
+        [
+            np.asarray(frame if frame.size == size[::-1] else frame.resize(size[::-1], Image.Resampling.BICUBIC))
+            for frame in frames
+        ]
+    )
+    temporal, patch, merge = settings.temporal_patch_size, settings.patch_size, settings.merge_size
+    if len(frames) == 1:
+        pixels = np.broadcast_to(pixels, (temporal, *pixels.shape[1:]))
+    elif odd := -len(frames) % temporal:
+        pixels = np.concatenate([pixels, np.repeat(pixels[-1:], odd, axis=0)])
+    mean = np.asarray(IMAGE_MEAN, dtype=np.float32)
+    std = np.asarray(IMAGE_STD, dtype=np.float32)
+    values = torch.from_numpy((pixels.astype(np.float32) * np.float32(1 / 255) - mean) / std)
+    values = values.reshape(
+        -1, temporal, height // (patch * merge), merge, patch, width // (patch * merge), merge, patch, 3
+    )
+    # (T, t, h, mh, ph, w, mw, pw, c) → (T, h, w, mh, mw, c, t, ph, pw)
+    values = values.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
+    return values.reshape(-1, 3 * temporal * patch * patch)

@@ -1,0 +1,145 @@
+"""Samples to packed batches, ahead of the trainer and resumable to the sample.
+
+The state handed out with each batch says what comes after it: the next draw of the mixture and which drawn samples
+still wait in the packer's window. Encoding runs in a background thread (decoding and tokenising release the
+interpreter lock), a bounded number of batches ahead.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DataError
+from ..types import PackedBatch, Sample
+from .mixture import Mixture
+from .packing import collate, fill
+from .processor import Encoded, Processor
+
+__all__ = ["LoaderState", "PackedLoader", "indices_by_source"]
+
+
+@dataclass(frozen=True)
+class LoaderState:
+    """Where a loader stands."""
+
+    next_draw: int = 0
+    """Number of the next draw from the mixture."""
+    waiting: tuple[int, ...] = ()
+    """Dataset indices drawn but not yet packed, oldest first."""
+
+
+class PackedLoader:
+    """Endless packed batches.
+
+    Args:
+        read: dataset index to sample.
+        mixture: which index comes next.
+        processor: sample to tensors.
+        length: tokens of a pack.
+        state: where to start.
+        window: drawn samples the packer chooses from.
+        ahead: batches prepared in advance; 0 encodes in the caller's thread.
+
+    Iterating yields ``(batch, state after it)``.
+
+    Raises:
+        DataError: while iterating, a sample longer than a pack (named with both numbers) or one that cannot be used.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Sample],
+        mixture: Mixture,
+        processor: Processor,
+        length: int,
+        *,
+        state: LoaderState | None = None,
+        window: int = 48,
+        ahead: int = 4,
+    ) -> None:
+        self.read = read
+        self.mixture = mixture
+        self.processor = processor
+        self.length = length
+        self.state = state or LoaderState()
+        self.window = window
+        self.ahead = ahead
+
+    def __iter__(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+        return self._ahead() if self.ahead else self._batches()
+
+    def _encode(self, index: int) -> Encoded:
+        encoded = self.processor.encode(self.read(index))
+        if encoded.num_tokens > self.length:
+            raise DataError(
+                f"sample {encoded.id} has {encoded.num_tokens} tokens, a pack holds {self.length}; "
+                "raise the stage's length or make its pictures smaller; pictures are never cut"
+            )
+        return encoded
+
+    def _batches(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+        draw = self.state.next_draw
+        waiting = [(index, self._encode(index)) for index in self.state.waiting]
+        draws = self.mixture.stream(draw)
+        config = self.processor.config
+        while True:
+            while len(waiting) < self.window:
+                index = next(draws)
+                draw += 1
+                waiting.append((index, self._encode(index)))
+            chosen = fill([encoded.num_tokens for _, encoded in waiting], self.length)
+            samples = [waiting[place][1] for place in chosen]
+            taken = set(chosen)
+            waiting = [item for place, item in enumerate(waiting) if place not in taken]
+            batch = collate(
+                samples,
+                visual_token_ids=(config.image_token_id, config.video_token_id),
+                merge_unit=config.vision.merge_unit,
+            )
+            yield batch, LoaderState(draw, tuple(index for index, _ in waiting))
+
+    def _ahead(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+        """The same batches, prepared by a thread that ends when the iterator is closed."""
+        ready: queue.Queue[Any] = queue.Queue(self.ahead)
+        stop = threading.Event()
+
+        def put(item: Any) -> bool:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=0.1)
+                    return True
+                except queue.Full:
+                    continue
+            return False
+
+        def produce() -> None:
+            try:
+                for item in self._batches():
+                    if not put(item):
+                        return
+            except BaseException as error:  # handed to the consumer, who raises it
+                put(error)
+
+        thread = threading.Thread(target=produce, name="packed-loader", daemon=True)
+        thread.start()
+        try:
+            while True:
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+
+
+def indices_by_source(sources: Sequence[str]) -> dict[str, list[int]]:
+    """Dataset indices grouped by the source of each sample."""
+    grouped: dict[str, list[int]] = {}
+    for index, source in enumerate(sources):
+        grouped.setdefault(source, []).append(index)
+    return grouped

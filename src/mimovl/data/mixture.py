@@ -1,0 +1,68 @@
+"""Drawing samples from several sources by weight.
+
+Every source is shuffled anew each epoch; the draw is a pure function of (seed, position), so a run that resumes at
+sample n sees exactly what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ..errors import DataError
+
+__all__ = ["Mixture"]
+
+
+class Mixture:
+    """An endless stream of sample indices.
+
+    Args:
+        indices: the samples of each source.
+        weights: relative weight of each source, by sample drawn; sources without weight are not drawn.
+        seed: fixes the order.
+
+    Raises:
+        DataError: a weighted source is unknown or empty, a weight is negative, or all are zero.
+    """
+
+    def __init__(self, indices: Mapping[str, Sequence[int]], weights: Mapping[str, float], *, seed: int) -> None:
+        for source, weight in weights.items():
+            if source not in indices:
+                raise DataError(f"the mixture names source {source!r}; the dataset has: {', '.join(sorted(indices))}")
+            if weight < 0:
+                raise DataError(f"the mixture gives source {source!r} the weight {weight}; weights are 0 or more")
+            if weight > 0 and not len(indices[source]):
+                raise DataError(f"the mixture draws from source {source!r}, which has no sample")
+        self.sources = sorted(source for source, weight in weights.items() if weight > 0)
+        if not self.sources:
+            raise DataError("the mixture has no source with a weight above 0")
+        total = sum(weights[source] for source in self.sources)
+        self.shares = np.array([weights[source] / total for source in self.sources])
+        self.indices = {source: np.asarray(indices[source]) for source in self.sources}
+        self.seed = seed
+
+    def stream(self, start: int = 0) -> Iterator[int]:
+        """Sample indices from draw number ``start`` on, for ever."""
+        taken = dict.fromkeys(self.sources, 0)
+        orders: dict[tuple[str, int], np.ndarray] = {}
+        rng = np.random.default_rng([self.seed, 0])
+        draw = 0
+        while True:
+            # Choices come in blocks so that resuming far into a run is quick.
+            for choice in rng.choice(len(self.sources), size=1024, p=self.shares):
+                source = self.sources[choice]
+                number, taken[source] = taken[source], taken[source] + 1
+                if draw >= start:
+                    yield self._pick(source, number, orders)
+                draw += 1
+
+    def _pick(self, source: str, number: int, orders: dict[tuple[str, int], np.ndarray]) -> int:
+        members = self.indices[source]
+        epoch, place = divmod(number, len(members))
+        if (source, epoch) not in orders:
+            orders.pop((source, epoch - 1), None)
+            key = [self.seed, 1, self.sources.index(source), epoch]
+            orders[source, epoch] = np.random.default_rng(key).permutation(len(members))
+        return int(members[orders[source, epoch][place]])

@@ -1,0 +1,257 @@
+"""Everything that turns a Sample into tensors: tokenizer, chat template, picture and clip settings.
+
+    processor = Processor.load(checkpoint)
+    encoded = processor.encode(sample)            for training
+    prompt = processor.encode_prompt(messages, media)   for generation
+
+It owns the rule that decides most bugs of the field: one placeholder becomes exactly as many visual tokens as the
+picture has merged patches, positions are computed once, here, and a picture is never cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError
+from ..model.config import ModelConfig
+from ..model.hf_checkpoint import read_config, read_side_files
+from ..types import IGNORE_INDEX, Media, Message, Sample
+from .chat_template import ChatTemplate, ask_without_thinking, chatml
+from .image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
+from .positions import VisualSpan, mrope_positions
+from .tokenizer import Tokenizer
+from .video import VideoSettings, open_video
+
+__all__ = ["Encoded", "Processor"]
+
+
+@dataclass(slots=True)
+class Encoded:
+    """One sample as tensors, ready to be packed. N tokens, P patches, I pictures and clips."""
+
+    id: str
+    source: str
+    tokens: torch.Tensor
+    """Shape (N,), int64."""
+    positions: torch.Tensor
+    """Shape (3, N), int64."""
+    labels: torch.Tensor
+    """The next token where it is learned, ``IGNORE_INDEX`` elsewhere, shape (N,)."""
+    patches: list[torch.Tensor] = field(default_factory=list)
+    """One (patches, patch_dim) tensor for each picture or clip."""
+    grid_thw: list[tuple[int, int, int]] = field(default_factory=list)
+
+    @property
+    def num_tokens(self) -> int:
+        return int(self.tokens.shape[0])
+
+    @property
+    def num_labels(self) -> int:
+        """Tokens that carry loss."""
+        return int((self.labels != IGNORE_INDEX).sum())
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Tokenizer, template and settings of one checkpoint."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    config: ModelConfig
+    image: ImageSettings = ImageSettings()
+    video: VideoSettings = VideoSettings()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Processor:
+        """The processor of a checkpoint folder.
+
+        Raises:
+            CheckpointError: the folder lacks a tokenizer, a template or a readable configuration.
+        """
+        return cls.from_files(read_side_files(path), read_config(path), where=str(path))
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], config: ModelConfig, *, where: str) -> Processor:
+        """The processor of a checkpoint's side files."""
+        tokenizer = Tokenizer.from_files(dict(files), where=where)
+        sizes = json.loads(files.get("preprocessor_config.json", b"{}"))
+        limits = sizes.get("size") or {}
+        image = ImageSettings(
+            patch_size=config.vision.patch_size,
+            temporal_patch_size=config.vision.temporal_patch_size,
+            merge_size=config.vision.spatial_merge_size,
+            min_pixels=sizes.get("min_pixels") or limits.get("shortest_edge") or 56 * 56,
+            max_pixels=sizes.get("max_pixels") or limits.get("longest_edge") or 4096 * 28 * 28,
+        )
+        return cls(tokenizer, ChatTemplate.from_files(files, where=where), config, image)
+
+    @classmethod
+    def fresh(cls, tokenizer: Tokenizer, config: ModelConfig, *, system: str | None = None) -> Processor:
+        """The processor of a new model: ChatML and the given tokenizer."""
+        image = ImageSettings(
+            patch_size=config.vision.patch_size,
+            temporal_patch_size=config.vision.temporal_patch_size,
+            merge_size=config.vision.spatial_merge_size,
+        )
+        return cls(tokenizer, ChatTemplate(chatml(system)), config, image)
+
+    def files(self) -> dict[str, bytes]:
+        """Tokenizer, template and preprocessor files to put beside the weights."""
+        common = {
+            "processor_class": "Qwen2_5_VLProcessor",
+            "patch_size": self.image.patch_size,
+            "temporal_patch_size": self.image.temporal_patch_size,
+            "merge_size": self.image.merge_size,
+            "image_mean": list(IMAGE_MEAN),
+            "image_std": list(IMAGE_STD),
+        }
+        image = {
+            **common,
+            "image_processor_type": "Qwen2VLImageProcessor",
+            "min_pixels": self.image.min_pixels,
+            "max_pixels": self.image.max_pixels,
+            "size": {"shortest_edge": self.image.min_pixels, "longest_edge": self.image.max_pixels},
+        }
+        video = {
+            **common,
+            "video_processor_type": "Qwen2VLVideoProcessor",
+            "size": {"shortest_edge": self.video.min_pixels, "longest_edge": self.video.max_pixels},
+            "min_frames": self.video.min_frames,
+            "max_frames": self.video.max_frames,
+            "fps": self.video.fps,
+        }
+        return {
+            **self.tokenizer.files,
+            **self.template.files(),
+            "preprocessor_config.json": json.dumps(image, indent=2).encode(),
+            "video_preprocessor_config.json": json.dumps(video, indent=2).encode(),
+        }
+
+    # ------------------------------------------------------------ encoding
+
+    @cached_property
+    def never_learned(self) -> torch.Tensor:
+        """Ids that are read but never written: placeholders and picture delimiters."""
+        return torch.tensor(sorted({*self.config.visual_token_ids}))
+
+    def encode(self, sample: Sample) -> Encoded:
+        """A training sample: loss on what the assistant says, and on all text of a document.
+
+        Raises:
+            DataError: placeholders and pictures do not match, or nothing in it can be learned; names the sample.
+            MediaError: a picture or clip cannot be decoded.
+        """
+        encoded = self._encode(sample.id, sample.messages, sample.media, generate=False)
+        encoded.source = sample.source
+        document = len(sample.messages) == 1 and sample.messages[0].role == "assistant"
+        learned = torch.ones_like(encoded.tokens, dtype=torch.bool) if document else self._assistant(encoded.tokens)
+        learned &= ~torch.isin(encoded.tokens, self.never_learned)
+        encoded.labels[:-1] = torch.where(learned[1:], encoded.tokens[1:], IGNORE_INDEX)
+        if not encoded.num_labels:
+            raise DataError(f"sample {sample.id}: no token carries loss; it needs an assistant turn with text")
+        return encoded
+
+    def encode_prompt(
+        self,
+        messages: Sequence[Message],
+        media: Mapping[str, Media],
+        *,
+        id: str = "prompt",
+        thinking: bool | None = None,
+        generate: bool = True,
+    ) -> Encoded:
+        """A conversation to be continued or scored; no labels.
+
+        Args:
+            messages: ends with a user turn if the assistant is to continue.
+            media: pictures and clips by key.
+            id: named in errors.
+            thinking: False asks for an answer without thought.
+            generate: end with the opening of an assistant turn.
+        """
+        if thinking is False:
+            messages = ask_without_thinking(messages)
+        return self._encode(id, messages, media, generate=generate)
+
+    def _encode(
+        self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool
+    ) -> Encoded:
+        ids = self.tokenizer.encode(self.template.render(messages, generate=generate))
+        parts = [part for message in messages for part in message.content if part.type != "text"]
+        places = [n for n, token in enumerate(ids) if token in (self.config.image_token_id, self.config.video_token_id)]
+        if len(places) != len(parts):
+            raise DataError(
+                f"sample {id}: {len(places)} visual placeholders in the text for {len(parts)} pictures and clips; "
+                "put pictures in as parts of their own, not as placeholder text"
+            )
+        patches, visuals, tokens = [], [], []
+        before = 0
+        for place, part in zip(places, parts, strict=True):
+            if part.media not in media:
+                raise DataError(f"sample {id}: picture {part.media!r} is named by a message but not in the sample")
+            pixels, grid, seconds = self.visual(media[part.media], name=f"sample {id}, {part.type} {part.media[:12]}")
+            tokens += ids[before:place]
+            visual = VisualSpan(len(tokens), grid, seconds)
+            tokens += [ids[place]] * visual.num_tokens(self.config.vision.merge_unit)
+            before = place + 1
+            patches.append(pixels)
+            visuals.append(visual)
+        tokens += ids[before:]
+        return Encoded(
+            id=id,
+            source="",
+            tokens=torch.tensor(tokens),
+            positions=mrope_positions(len(tokens), visuals, self.config),
+            labels=torch.full((len(tokens),), IGNORE_INDEX),
+            patches=patches,
+            grid_thw=[visual.grid_thw for visual in visuals],
+        )
+
+    def visual(self, media: Media, *, name: str) -> tuple[torch.Tensor, tuple[int, int, int], float]:
+        """Patches of a picture or clip, its patch grid, and seconds between frame pairs (0 for a picture)."""
+        if media.kind == "image":
+            picture = open_image(media.data, name=name)
+            size = resized_size(picture.height, picture.width, self.image)
+            frames, seconds = [picture], 0.0
+        else:
+            clip = open_video(media.data, self.video, name=name)
+            frames, seconds = clip.frames, self.image.temporal_patch_size / clip.fps
+            size = self._frame_size(frames[0].height, frames[0].width, len(frames))
+        pixels = patchify(frames, size, self.image)
+        rows, columns = size[0] // self.image.patch_size, size[1] // self.image.patch_size
+        return pixels, (pixels.shape[0] // (rows * columns), rows, columns), seconds
+
+    def _frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
+        """Frame size within the per-frame bounds and the clip's token budget."""
+        pairs = -(-num_frames // self.image.temporal_patch_size)
+        budget = self.video.max_tokens * self.image.factor**2 // pairs
+        limits = ImageSettings(
+            patch_size=self.image.patch_size,
+            merge_size=self.image.merge_size,
+            min_pixels=self.video.min_pixels,
+            max_pixels=max(self.video.min_pixels, min(self.video.max_pixels, budget)),
+        )
+        return resized_size(height, width, limits)
+
+    def _assistant(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Which tokens the assistant wrote, its ``<|im_end|>`` included; shape (N,), bool."""
+        learned = torch.zeros_like(tokens, dtype=torch.bool)
+        header = self._header
+        ids = tokens.tolist()
+        ends = [n for n, token in enumerate(ids) if token == self.tokenizer.im_end]
+        for start, token in enumerate(ids):
+            if token == self.tokenizer.im_start and ids[start + 1 : start + 1 + len(header)] == header:
+                first = start + 1 + len(header)
+                last = next((end for end in ends if end >= first), len(ids) - 1)
+                learned[first : last + 1] = True
+        return learned
+
+    @cached_property
+    def _header(self) -> list[int]:
+        return self.tokenizer.encode("assistant\n")

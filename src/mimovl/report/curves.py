@@ -1,0 +1,219 @@
+"""The curves of a run: loss by stage and by source, speed; rewards, lengths and health of the reinforcement learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from mimovl.report.chart import Band, Series, line_chart
+from mimovl.report.format import compact, finite, fixed, percent, significant
+from mimovl.report.palette import in_order, source_class, source_name, stage_title, task_class, task_name
+from mimovl.report.run_directory import Record, Run, Stage, mapping, step_of
+from mimovl.report.scale import Point, smooth
+
+__all__ = ["LOGPROB_LIMIT", "Figure", "RlCurves", "TrainingCurves", "rl_curves", "training_curves"]
+
+LOGPROB_LIMIT = 1e-5
+"""Mean |sampling − training log-probability| that float32 must stay under for the updates to be truly on-policy."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its heading, one line of words, and the colour class of its heading's mark (or none)."""
+
+    title: str
+    chart: Markup
+    caption: str = ""
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingCurves:
+    """Figures of the training stages and the sentence that sums them up."""
+
+    loss: list[Figure]
+    by_source: list[Figure]
+    speed: list[Figure]
+    summary: str
+
+
+@dataclass(frozen=True)
+class RlCurves:
+    """Figures of the reinforcement learning and the sentence that sums them up."""
+
+    overview: list[Figure]
+    reward: list[Figure]
+    length: list[Figure]
+    summary: str
+    largest_gap: float | None
+
+
+def _curve(metrics: tuple[Record, ...], read: Callable[[Record], object], offset: float = 0) -> list[Point]:
+    points = ((offset + step_of(line), finite(read(line))) for line in metrics)
+    return [(float(x), y) for x, y in points if y is not None]
+
+
+def _change(points: list[Point], write: Callable[[float], str]) -> str:
+    curve = smooth(points)
+    return f"{write(curve[0][1])} → {write(curve[-1][1])}" if len(curve) > 1 else ""
+
+
+def _figure(title: str, chart: Markup | None, caption: str = "", css: str = "") -> list[Figure]:
+    return [Figure(title, chart, caption, css)] if chart else []
+
+
+def _stage_label(stage: Stage) -> str:
+    return f"Stage {stage.name.split('-')[0]}: {stage_title(stage.name).lower()}"
+
+
+def training_curves(run: Run) -> TrainingCurves | None:
+    """Loss by stage on one shared scale, loss by source and tokens per second over all stages; None before any step."""
+    stages = [stage for stage in run.training if stage.metrics]
+    if not stages:
+        return None
+    losses = {stage.name: _curve(stage.metrics, lambda line: line.get("loss")) for stage in stages}
+    shared = [y for points in losses.values() for _, y in points]
+    loss = []
+    for stage in stages:
+        points = losses[stage.name]
+        chart = line_chart(
+            f"Loss in {_stage_label(stage)}",
+            [Series("loss", points, "t-stage")],
+            y_values=(min(shared), max(shared)) if shared else (),
+            write_y=lambda value: fixed(value, 2),
+        )
+        loss += _figure(_stage_label(stage), chart, _change(points, fixed), "t-stage")
+    bands, offset = [], 0.0
+    joined: dict[str, list[Point]] = {}
+    speed: list[Point] = []
+    norm: list[Point] = []
+    for stage in stages:
+        for source in {source for line in stage.metrics for source in mapping(line.get("loss_by_source"))}:
+            read = _entry("loss_by_source", source)
+            joined.setdefault(source, []).extend(_curve(stage.metrics, read, offset))
+        speed += _curve(stage.metrics, lambda line: line.get("tokens_per_second"), offset)
+        norm += _curve(stage.metrics, lambda line: line.get("grad_norm"), offset)
+        length = max(stage.steps_planned, stage.steps_done, 1)
+        bands.append(Band(stage.name.split("-")[0], offset, offset + length))
+        offset += length
+    by_source = []
+    for source in sorted(joined, key=lambda name: source_name(name).lower()):
+        chart = line_chart(
+            f"Loss on {source_name(source)}",
+            [Series("loss", joined[source], source_class(source))],
+            low=0.0,
+            bands=bands,
+            write_y=lambda value: fixed(value, 2),
+        )
+        by_source += _figure(source_name(source), chart, _change(joined[source], fixed), source_class(source))
+    speeds = line_chart(
+        "Tokens per second", [Series("tokens/s", speed, "t-stage")], low=0.0, bands=bands, write_y=compact
+    )
+    norms = line_chart("Gradient norm", [Series("norm", norm, "t-stage")], log=True, bands=bands)
+    figures = _figure("Tokens per second", speeds, css="t-stage") + _figure(
+        "Gradient norm", norms, "before clipping, logarithmic", "t-stage"
+    )
+    return TrainingCurves(loss, by_source, figures, _training_summary(run, stages, losses))
+
+
+def _entry(field: str, key: str) -> Callable[[Record], object]:
+    return lambda line: mapping(line.get(field)).get(key)
+
+
+def _training_summary(run: Run, stages: list[Stage], losses: dict[str, list[Point]]) -> str:
+    tokens = sum(finite(stage.metrics[-1].get("tokens")) or 0 for stage in stages)
+    images = sum(finite(stage.metrics[-1].get("images")) or 0 for stage in stages)
+    steps = sum(stage.steps_done for stage in stages)
+    seen = [f"{compact(tokens)} tokens"] if tokens else []
+    seen += [f"{compact(images)} pictures and clips"] if images else []
+    ends = [smooth(points)[-1][1] for points in losses.values() if points]
+    text = f"{compact(steps)} steps" + (f" over {' and '.join(seen)}" if seen else "")
+    return text + (f"; the last stage ends at a loss of {fixed(ends[-1])}." if ends else ".")
+
+
+def rl_curves(run: Run) -> RlCurves | None:
+    """Reward, log-probability gap, groups kept, entropy, and by task reward and length; None before any step."""
+    stage = run.rl
+    if stage is None or not stage.metrics:
+        return None
+    metrics = stage.metrics
+    reward = _curve(metrics, lambda line: line.get("reward"))
+    gap = _curve(metrics, lambda line: line.get("logprob_gap"))
+    overview = _figure(
+        "Mean reward",
+        line_chart("Mean reward", [Series("reward", reward, "t-rl")], write_y=fixed),
+        _change(reward, fixed),
+        "t-rl",
+    )
+    overview += _figure(
+        "Sampling against training",
+        line_chart(
+            "Mean absolute gap between sampling and training log-probabilities, logarithmic",
+            [Series("gap", gap, "t-rl")],
+            log=True,
+            write_y=lambda value: significant(value, 2) if value >= 0.01 else f"{value:.0e}".replace("e-0", "e−"),
+            reference=(LOGPROB_LIMIT, "limit"),
+        ),
+        "mean |log-probability gap|; under 1e−5 is on-policy",
+        "t-rl",
+    )
+    overview += _figure(
+        "Groups kept",
+        line_chart("Share of groups kept", [Series("kept", _curve(metrics, _kept), "t-rl")], low=0.0, write_y=_whole),
+        "not all right, not all wrong: they carry a signal",
+        "t-rl",
+    )
+    for title, field, caption in (
+        ("Entropy", "entropy", "of the sampled tokens, nats"),
+        ("Gradient norm", "grad_norm", ""),
+        ("Tokens per second", "tokens_per_second", "sampling and update together"),
+    ):
+        points = _curve(metrics, lambda line, field=field: line.get(field))  # type: ignore[misc]
+        overview += _figure(title, line_chart(title, [Series(title.lower(), points, "t-rl")], low=0.0), caption, "t-rl")
+    gaps = [y for _, y in gap]
+    return RlCurves(
+        overview,
+        _by_task(metrics, "reward_by_task", "Reward", fixed, shared=True),
+        _by_task(metrics, "length_by_task", "Response length", lambda value: significant(value), shared=False),
+        _rl_summary(stage, reward, gaps),
+        max(gaps, default=None),
+    )
+
+
+def _kept(line: Record) -> float | None:
+    sampled, kept = finite(line.get("groups_sampled")), finite(line.get("groups_kept"))
+    return kept / sampled if sampled and kept is not None else None
+
+
+def _whole(value: float) -> str:
+    return percent(value, 0)
+
+
+def _by_task(
+    metrics: tuple[Record, ...], field: str, name: str, write: Callable[[float], str], *, shared: bool
+) -> list[Figure]:
+    figures = []
+    for task in in_order(task for line in metrics for task in mapping(line.get(field))):
+        points = _curve(metrics, _entry(field, task))
+        series = [Series(name.lower(), points, task_class(task))]
+        chart = line_chart(
+            f"{name}: {task_name(task)}", series, low=0.0, y_values=(0.0, 1.0) if shared else (), write_y=write
+        )
+        figures += _figure(task_name(task), chart, _change(points, write), task_class(task))
+    return figures
+
+
+def _rl_summary(stage: Stage, reward: list[Point], gaps: list[float]) -> str:
+    curve = smooth(reward)
+    text = f"{compact(stage.steps_done)} updates, each on fresh rollouts only."
+    if len(curve) > 1:
+        text += f" The mean reward of the sampled completions went from {fixed(curve[0][1])} to {fixed(curve[-1][1])}."
+    if gaps:
+        largest = max(gaps)
+        side = "under" if largest < LOGPROB_LIMIT else "over"
+        text += f" The largest log-probability gap of any step was {largest:.1e}, {side} the limit of 1e−5.".replace(
+            "e-0", "e−"
+        )
+    return text

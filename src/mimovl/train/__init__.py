@@ -1,0 +1,22 @@
+"""Packed batches in, checkpoints out: stages, loss, optimizers, resume points."""
+
+from .config import OptimizerConfig, StageConfig
+from .loss import LanguageModelLoss, language_model_loss, token_losses
+from .optimizer import Optimizer, learning_rate_factor, set_trainable
+from .trainer import MetricsLog, Progress, Samples, peak_memory_mb, train_stage
+
+__all__ = [
+    "LanguageModelLoss",
+    "MetricsLog",
+    "Optimizer",
+    "OptimizerConfig",
+    "Progress",
+    "Samples",
+    "StageConfig",
+    "language_model_loss",
+    "learning_rate_factor",
+    "peak_memory_mb",
+    "set_trainable",
+    "token_losses",
+    "train_stage",
+]

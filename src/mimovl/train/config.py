@@ -1,0 +1,68 @@
+"""What a recipe says about training: optimizer, schedule, and the stages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..recipe_model import RecipeModel
+
+__all__ = ["OptimizerConfig", "PartName", "StageConfig"]
+
+PartName = Literal["vision", "projector", "language"]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class OptimizerConfig(RecipeModel):
+    """How gradients become updates."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw everywhere, or muon for the matrices of the blocks and adamw for the rest. MiMo-7B uses adamw."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of adamw's first and second moment (MiMo-7B: 0.9, 0.95)."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Decoupled weight decay of matrices; norms, biases and embeddings have none (MiMo-7B: 0.1)."""
+    clip_norm: Positive = 1.0
+    """Gradients with a larger global norm are scaled down to it (MiMo-7B: 1.0)."""
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Momentum of muon."""
+
+
+class StageConfig(RecipeModel):
+    """One stage of training: what is trained, on what, for how long, how fast."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """Name of the stage; its folder is the stage's number and this name."""
+    train: tuple[PartName, ...] = Field(min_length=1)
+    """Parts whose parameters change: vision, projector, language. The others stay as they are, to the bit."""
+    learning_rate: dict[PartName, Positive]
+    """Peak learning rate of each trained part."""
+    mixture: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    """Relative weight of each source, by sample drawn."""
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    length: int = Field(ge=64)
+    """Tokens of a pack; samples are laid end to end up to it and a picture is never cut."""
+    packs: int = Field(default=1, ge=1)
+    """Packs of an optimizer step; gradients add up and are divided by the tokens of all of them."""
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps over which the learning rate rises from zero."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    final: float = Field(default=0.1, ge=0, le=1)
+    """Share of the peak learning rate that is left at the last step."""
+    thinking_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of worked questions asked in thinking mode; unset keeps the share the data was made with."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """How gradients become updates."""
+    save_seconds: Positive = 30.0
+    """A checkpoint to resume from is written at least this often."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if missing := [part for part in self.train if part not in self.learning_rate]:
+            raise ValueError(f"stage {self.name} trains {missing[0]} but gives it no learning_rate")
+        if idle := [part for part in self.learning_rate if part not in self.train]:
+            raise ValueError(f"stage {self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
+        return self

@@ -1,0 +1,58 @@
+"""Next-token loss over a packed batch, summed, so that any number of packs can share one normaliser.
+
+Legend: N tokens, M tokens with a label, E hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..model import VisionLanguageModel
+from ..types import IGNORE_INDEX, PackedBatch
+
+__all__ = ["LanguageModelLoss", "language_model_loss", "token_losses"]
+
+
+@dataclass(frozen=True)
+class LanguageModelLoss:
+    """Summed loss of a batch and its parts."""
+
+    total: torch.Tensor
+    """Weighted sum over labelled tokens; divide by the tokens of the whole step."""
+    num_tokens: float
+    """Sum of the weights of labelled tokens."""
+    by_source: dict[str, tuple[float, int]]
+    """Summed loss and labelled tokens of each data source."""
+
+
+def token_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of every labelled token.
+
+    Logits are computed at labelled positions only: prompts and pictures cost no row of the vocabulary matrix.
+
+    Returns:
+        Positions with a label, shape (M,), and their losses, float32, shape (M,).
+    """
+    hidden = model(batch)
+    where = (batch.labels != IGNORE_INDEX).nonzero().flatten()
+    logits = model.logits(hidden[where]).float()
+    return where, F.cross_entropy(logits, batch.labels[where], reduction="none")
+
+
+def language_model_loss(model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
+    """Weighted next-token loss of a packed batch."""
+    where, losses = token_losses(model, batch)
+    weights = batch.loss_weights[where]
+    # Segment of each labelled token, to split the loss by source.
+    segment = torch.searchsorted(batch.cu_seqlens, where, right=True) - 1
+    num_samples = len(batch.sources)
+    sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.detach().cpu())
+    counts = torch.bincount(segment.cpu(), minlength=num_samples)
+    by_source: dict[str, tuple[float, int]] = {}
+    for source, total, count in zip(batch.sources, sums.tolist(), counts.tolist(), strict=True):
+        before = by_source.get(source, (0.0, 0))
+        by_source[source] = (before[0] + total, before[1] + count)
+    return LanguageModelLoss((losses * weights).sum(), float(weights.sum()), by_source)

@@ -1,0 +1,120 @@
+"""Optimizers with a learning rate for each part, and the schedule.
+
+Muon orthogonalises the momentum of each matrix (Jordan, 2024) and is scaled to AdamW's update size, so one learning
+rate serves both; embeddings, heads, norms and biases keep AdamW.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..model import VisionLanguageModel
+from .config import OptimizerConfig
+
+__all__ = ["Optimizer", "learning_rate_factor", "set_trainable"]
+
+
+def learning_rate_factor(step: int, steps: int, *, warmup: float, schedule: str, final: float) -> float:
+    """Share of the peak learning rate at a step.
+
+    Args:
+        step: optimizer step, counted from 0.
+        steps: all of them.
+        warmup: share of the steps that rise linearly from zero.
+        schedule: constant, cosine or linear fall afterwards.
+        final: share left at the end.
+    """
+    rising = warmup * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    if schedule == "constant":
+        return 1.0
+    done = (step - rising) / max(1.0, steps - rising)
+    shape = 1 - done if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return final + (1 - final) * shape
+
+
+def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
+    """Let exactly these parts learn: vision, projector, language."""
+    parts = set(parts)
+    for name, part in model.named_children():
+        part.requires_grad_(name in parts)
+
+
+class Optimizer:
+    """One object over all parameter groups of a stage.
+
+    Args:
+        modules: each part's module, by name; parameters that do not require gradients are left out.
+        learning_rate: peak learning rate of each part.
+        config: which algorithm, and its constants.
+    """
+
+    def __init__(
+        self, modules: Mapping[str, nn.Module], learning_rate: Mapping[str, float], config: OptimizerConfig
+    ) -> None:
+        self.config = config
+        self.peak = dict(learning_rate)
+        self.parameters: list[nn.Parameter] = []
+        matrices: list[dict[str, Any]] = []
+        adamw: list[dict[str, Any]] = []
+        seen: set[int] = set()
+        for part, module in modules.items():
+            groups: dict[str, list[nn.Parameter]] = {"matrix": [], "decayed": [], "plain": []}
+            for name, parameter in module.named_parameters():
+                if not parameter.requires_grad or id(parameter) in seen:
+                    continue
+                seen.add(id(parameter))
+                self.parameters.append(parameter)
+                inner = parameter.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))
+                kind = ("matrix" if config.name == "muon" else "decayed") if inner else "plain"
+                groups[kind].append(parameter)
+            rate = learning_rate[part]
+            if groups["matrix"]:
+                matrices.append({"params": groups["matrix"], "lr": rate, "part": part})
+            for kind, decay in (("decayed", config.weight_decay), ("plain", 0.0)):
+                if groups[kind]:
+                    adamw.append({"params": groups[kind], "lr": rate, "part": part, "weight_decay": decay})
+        self.inner: list[torch.optim.Optimizer] = []
+        if adamw:
+            self.inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
+        if matrices:
+            self.inner.append(
+                torch.optim.Muon(
+                    matrices,
+                    momentum=config.momentum,
+                    weight_decay=config.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+
+    def step(self, factor: float = 1.0) -> float:
+        """Clip, update, and clear the gradients.
+
+        Args:
+            factor: share of the peak learning rates.
+
+        Returns:
+            The global gradient norm before clipping.
+        """
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
+        for optimizer in self.inner:
+            for group in optimizer.param_groups:
+                group["lr"] = self.peak[group["part"]] * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State of every inner optimizer."""
+        return [optimizer.state_dict() for optimizer in self.inner]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Restore :meth:`state_dict`."""
+        for optimizer, inner in zip(self.inner, state, strict=True):
+            optimizer.load_state_dict(inner)

@@ -1,0 +1,140 @@
+"""A starting vision tower: dense attribute prediction with a throwaway head.
+
+The published recipe starts from a trained Qwen2.5-ViT; the tiny recipe has to make its own. Each 14-pixel patch
+predicts what lies on it: the kind, shape, colour, size or label of the element that covers most of it, the element's
+box in pixels, and the characters whose centre it holds. The linear heads are thrown away; what stays is a tower whose
+features hold those answers where a projector can read them.
+
+Legend: P patches, C vision hidden size, B bins of a coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..types import IGNORE_INDEX
+
+__all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets"]
+
+PATCH = 14
+BIN = 4
+"""Pixels a coordinate class spans."""
+NUM_BINS = 44
+MAX_CHARACTERS = 3
+CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+
+
+@dataclass(frozen=True)
+class Region:
+    """An annotated box of one frame: pixels x1, y1, x2, y2 and its attributes."""
+
+    box: tuple[float, float, float, float]
+    attributes: Mapping[str, str]
+
+
+@dataclass
+class PatchTargets:
+    """Class of every patch for every head, ``IGNORE_INDEX`` where a head has no say."""
+
+    classes: dict[str, torch.Tensor]
+    """Head name to shape (P,)."""
+
+    @staticmethod
+    def concatenate(parts: Sequence[PatchTargets]) -> PatchTargets:
+        """Targets of several pictures end to end."""
+        return PatchTargets({name: torch.cat([p.classes[name] for p in parts]) for name in parts[0].classes})
+
+
+def patch_targets(
+    frames: Iterable[Sequence[Region]], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]]
+) -> PatchTargets:
+    """What each patch of a picture, or of each frame pair of a clip, should predict.
+
+    Args:
+        frames: annotated regions of each frame pair.
+        rows: patches in a column of the frame.
+        columns: patches in a row of the frame.
+        vocabulary: attribute name to its values; ``kind`` has "none" for background.
+
+    Returns:
+        Targets in merge order (2×2 neighbours together), frame after frame.
+    """
+    per_frame = [_frame_targets(regions, rows, columns, vocabulary) for regions in frames]
+    order = torch.arange(rows * columns).view(rows // 2, 2, columns // 2, 2).transpose(1, 2).reshape(-1)
+    names = per_frame[0]
+    return PatchTargets({name: torch.cat([frame[name][order] for frame in per_frame]) for name in names})
+
+
+def _frame_targets(
+    regions: Sequence[Region], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]]
+) -> dict[str, torch.Tensor]:
+    count = rows * columns
+    targets = {name: torch.full((count,), IGNORE_INDEX) for name in vocabulary}
+    targets["kind"].fill_(list(vocabulary["kind"]).index("none"))
+    targets.update({f"box{side}": torch.full((count,), IGNORE_INDEX) for side in range(4)})
+    targets["centre"] = torch.zeros(count, dtype=torch.long)
+    targets.update({f"char{n}": torch.zeros(count, dtype=torch.long) for n in range(MAX_CHARACTERS)})
+    elements = [region for region in regions if region.attributes.get("kind") != "char"]
+    if elements:
+        boxes = torch.tensor([region.box for region in elements])
+        left = torch.arange(columns).repeat(rows)[:, None] * PATCH
+        top = torch.arange(rows).repeat_interleave(columns)[:, None] * PATCH
+        width = (torch.minimum(boxes[:, 2], left + PATCH) - torch.maximum(boxes[:, 0], left)).clamp(min=0)
+        height = (torch.minimum(boxes[:, 3], top + PATCH) - torch.maximum(boxes[:, 1], top)).clamp(min=0)
+        overlap, best = (width * height).max(dim=1)
+        covered = (overlap >= 16).nonzero().flatten()
+        chosen = best[covered]
+        for name, values in vocabulary.items():
+            index = {value: number for number, value in enumerate(values)}
+            classes = torch.tensor([index.get(element.attributes.get(name, ""), IGNORE_INDEX) for element in elements])
+            targets[name][covered] = classes[chosen]
+        bins = (boxes / BIN).round().long().clamp(0, NUM_BINS - 1)
+        for side in range(4):
+            targets[f"box{side}"][covered] = bins[chosen, side]
+        for x1, y1, x2, y2 in boxes.tolist():
+            targets["centre"][min(rows - 1, int((y1 + y2) / 2 // PATCH)) * columns + min(columns - 1, int((x1 + x2) / 2 // PATCH))] = 1
+    letters: dict[int, list[tuple[float, int]]] = {}
+    for region in regions:
+        if region.attributes.get("kind") == "char":
+            x1, y1, x2, y2 = region.box
+            place = CHARACTERS.find(region.attributes["text"])
+            row, column = int((y1 + y2) / 2 // PATCH), int((x1 + x2) / 2 // PATCH)
+            if place >= 0 and row < rows and column < columns:
+                letters.setdefault(row * columns + column, []).append((x1, place + 1))
+    for patch, found in letters.items():
+        for number, (_, letter) in enumerate(sorted(found)[:MAX_CHARACTERS]):
+            targets[f"char{number}"][patch] = letter
+    return targets
+
+
+class AttributeHead(nn.Module):
+    """Linear heads over patch features; thrown away after training."""
+
+    def __init__(self, hidden_size: int, vocabulary: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        sizes = {name: len(values) for name, values in vocabulary.items()}
+        sizes |= {f"box{side}": NUM_BINS for side in range(4)} | {"centre": 2}
+        sizes |= {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
+        self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
+        self.names = list(sizes)
+        self.heads = nn.ModuleDict({name: nn.Linear(hidden_size, size) for name, size in sizes.items()})
+
+    def forward(self, features_PC: torch.Tensor, targets: PatchTargets) -> tuple[torch.Tensor, dict[str, float]]:
+        """Mean loss over heads, and each head's accuracy on patches it has a say on."""
+        x = self.norm(features_PC)
+        losses, accuracy = [], {}
+        for name in self.names:
+            where = (targets.classes[name] != IGNORE_INDEX).nonzero().flatten()
+            if not len(where):
+                continue
+            logits, wanted = self.heads[name](x[where]), targets.classes[name][where]
+            losses.append(F.cross_entropy(logits, wanted))
+            scored = wanted > 0 if name.startswith(("char", "centre", "kind")) else torch.ones_like(wanted, dtype=bool)
+            if scored.any():
+                accuracy[name] = float((logits.argmax(-1) == wanted)[scored].float().mean())
+        return torch.stack(losses).mean(), accuracy
