@@ -71,5 +71,7 @@ class Run(RecipeModel):
     """Reinforcement learning, if any."""
     engine: Local | Remote = Local(kind="local")
     """What answers."""
+    train: tuple[Literal["vision", "language"], ...] = Field(("vision",), min_length=1)
+    """Parts that change."""
     limit: int | Literal["all"] = "all"
     """How many samples."""

@@ -12,6 +12,7 @@ from mimovl.recipe import Recipe, dump_recipe, explain, explain_rows, explain_te
 from mimovl.recipe_schema import undocumented_fields
 from tests.recipe_models import Run
 
+RECIPES = Path(__file__).parent.parent / "recipes"
 TEXT = "name: tiny\nstages:\n- {name: a, steps: 5}\n- {name: b, steps: 6, optimizer: {betas: [0.5, 0.6]}}\n"
 
 
@@ -66,6 +67,18 @@ def test_a_dumped_recipe_loads_equal(tmp_path: Path, path: Path) -> None:
     again = tmp_path / "again.yaml"
     again.write_text(dump_recipe(loaded), encoding="utf-8")
     assert load_model(Run, again).recipe == loaded.recipe
+
+
+def test_equal_recipes_are_dumped_alike_wherever_their_files_lie(tmp_path: Path, path: Path) -> None:
+    other = tmp_path / "elsewhere.yaml"
+    other.write_text("# a comment\n" + TEXT, encoding="utf-8")
+    assert dump_recipe(load_model(Run, other)) == dump_recipe(load_model(Run, path))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in RECIPES.glob("*.yaml")))
+def test_every_shipped_recipe_loads(name: str) -> None:
+    loaded = load_recipe(RECIPES / name)
+    assert loaded.recipe.purpose, "a recipe opens with its purpose"
 
 
 def test_load_recipe_reports_a_missing_file(tmp_path: Path) -> None:

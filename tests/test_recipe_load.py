@@ -58,6 +58,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("out: x\n", "r.yaml:1: name: required key is missing (Name of the run.)"),
         ("name: a\nlimit: few\n", "r.yaml:2: limit: expected a whole number or 'all', found 'few'"),
         ("name: a\nengine: {kind: remote, slots: 3}\n", "r.yaml:2: engine.slots: unknown key"),
+        ("name: a\ntrain: []\n", "r.yaml:2: train: expected at least 1 items, found 0"),
         ("name: a\nname: b\n", "r.yaml:2: name: written twice (first on line 1); keep one"),
         ("- 1\n", "r.yaml:1: a recipe is a mapping (key: value), found a list of 1"),
         ("# nothing\n", "r.yaml is empty; it needs: name"),
@@ -81,6 +82,13 @@ def test_all_problems_are_listed_at_once_in_file_order(load: Load) -> None:
     assert [line.split(": ")[0].strip() for line in lines[1:]] == [
         "r.yaml:1", "r.yaml:1", "r.yaml:2", "r.yaml:4", "--set",
     ]  # fmt: skip
+
+
+def test_a_list_is_not_called_too_short_for_its_wrong_items(load: Load) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load("name: a\ntrain: [vison]\n")
+    expected = "r.yaml:2: train.0: expected 'vision' or 'language', found 'vison'; did you mean 'vision'?"
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(

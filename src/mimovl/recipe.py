@@ -13,17 +13,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 from pydantic_core import to_jsonable_python
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from mimovl.pipeline.config import BaseConfig, DataConfig, EvaluateConfig
 from mimovl.recipe_load import Loaded, load_model
 from mimovl.recipe_model import RecipeModel
 from mimovl.recipe_yaml import dump_yaml
+from mimovl.rl.config import RLConfig
+from mimovl.train.config import StageConfig
 
 __all__ = [
     "Explained",
@@ -48,6 +51,32 @@ class Recipe(RecipeModel):
     """What the run is for, in a sentence; the report opens with it."""
     seed: int = 0
     """Seed of everything random that has no seed of its own."""
+    model: str = "tiny"
+    """Preset of the model's shape, used where the run makes its own base parts."""
+    start: str = "embedded"
+    """Where the stages start: embedded (the shipped base parts), or a checkpoint folder."""
+    fresh_projector: bool = True
+    """Draw a new projector before the first stage, as the report does; false continues the checkpoint's own."""
+    data: DataConfig = DataConfig()
+    """The samples."""
+    base: BaseConfig | None = None
+    """Train base parts of the run's own before the stages, and start from them."""
+    stages: tuple[StageConfig, ...] = ()
+    """The stages of training, in order."""
+    rl: RLConfig | None = None
+    """Reinforcement learning after the last stage."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """Evaluation after each step."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [stage.name for stage in self.stages] + ([self.rl.name] if self.rl else [])
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two steps are named {sorted(twice)[0]!r}; names must differ")
+        for where, listed in (("after", self.evaluate.after), ("questions", self.evaluate.questions)):
+            if unknown := [name for name in listed if name not in names]:
+                raise ValueError(f"evaluate.{where} names step {unknown[0]!r}; the steps are: {', '.join(names)}")
+        return self
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Loaded[Recipe]:
@@ -66,8 +95,8 @@ def recipe_hash(recipe: BaseModel) -> str:
 
 
 def dump_recipe(loaded: Loaded[Any]) -> str:
-    """Every effective value as YAML; loading the text gives an equal recipe."""
-    return f"# Effective recipe of {loaded.path}\n" + dump_yaml(loaded.recipe.model_dump(mode="json"))
+    """Every effective value as YAML; equal recipes give equal texts, and loading the text gives an equal recipe."""
+    return dump_yaml(loaded.recipe.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ All problems are listed at once, one a line: ``recipes/tiny.yaml:12: train.stpes
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,9 @@ from pydantic_core import ErrorDetails
 from mimovl.errors import RecipeError
 from mimovl.recipe_schema import default_at, fill_section_defaults, models_at
 from mimovl.recipe_yaml import KeyPath, read_yaml, read_yaml_file
+from mimovl.suggest import nearest
 
-__all__ = ["Loaded", "load_model", "nearest"]
+__all__ = ["Loaded", "load_model"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -148,6 +148,9 @@ class _Draft(Generic[ModelT]):
             for details in error.errors(include_url=False):
                 found.setdefault(self.locate(details), []).append(details)
             for keys in sorted(found, key=self.line):
+                inner = any(other[: len(keys)] == keys and other != keys for other in found)
+                if inner and all(details["type"] == "too_short" for details in found[keys]):
+                    continue  # it only lacks the items whose own problems are listed
                 dotted = ".".join(map(str, keys))
                 place = f"{self.where(keys)}: {dotted}" if dotted else self.where(keys)
                 self.problems += [f"{place}: {message}" for message in self.messages(found[keys], keys)]
@@ -190,6 +193,11 @@ class _Draft(Generic[ModelT]):
                 others.append("required key is missing" + (f" ({' '.join(meaning.split())})" if meaning else ""))
             elif kind in ("value_error", "assertion_error"):
                 others.append(text.partition(", ")[2] or text)
+            elif kind in ("too_short", "too_long"):
+                context = details.get("ctx", {})
+                bound = "at least" if kind == "too_short" else "at most"
+                length = context.get("min_length", context.get("max_length"))
+                others.append(f"expected {bound} {length} items, found {context.get('actual_length')}")
             elif text.startswith("Input should be "):
                 expected.append(_plain(text.removeprefix("Input should be ")))
             else:
@@ -228,13 +236,6 @@ def _plain(expected: str) -> str:
     for theirs, ours in _PLAIN.items():
         expected = expected.replace(theirs, ours)
     return expected
-
-
-def nearest(word: str, valid: Sequence[str]) -> str:
-    """``; did you mean 'steps'?`` where a valid word is near, else nothing."""
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in valid], n=1, cutoff=0.5)
-    name = next((name for name in valid if close and name.lower() == close[0]), "")
-    return f"; did you mean {name!r}?" if name else ""
 
 
 def _describe(value: Any) -> str:

@@ -142,6 +142,7 @@ class PackedBatch:
 
     @property
     def num_tokens(self) -> int:
+        """Tokens of the pack."""
         return int(self.tokens.shape[0])
 
     def to(self, device: torch.device | str) -> PackedBatch:

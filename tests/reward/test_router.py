@@ -62,7 +62,10 @@ def test_a_sample_without_gold_is_named() -> None:
 @pytest.mark.parametrize(
     ("gold", "message"),
     [
-        (Gold("cuont", 3), r"sample 'x-1' of task 'x', field gold.kind: unknown kind 'cuont' \(did you mean 'count'\?\)"),
+        (
+            Gold("cuont", 3),
+            r"sample 'x-1' of task 'x', field gold.kind: unknown kind 'cuont', .*did you mean 'count'\?",
+        ),
         (Gold("count", "many"), r"sample 'x-1' of task 'x', field gold.answer: gold answer 'many' is not a number"),
         (Gold("text", "a", {"metrc": "f1"}), r"field gold.options: unknown option 'metrc' .*did you mean 'metric'"),
         (Gold("text", "a", {"metric": "bleu"}), r"field gold.options: unknown text metric 'bleu'"),

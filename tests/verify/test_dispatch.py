@@ -25,7 +25,25 @@ GOLDS: dict[str, tuple[Any, dict[str, Any]]] = {
 pieces = st.one_of(
     st.text(max_size=30),
     st.sampled_from(
-        ["<think>", "</think>", r"\boxed{", "}", "{", "[", "]", "(", ")", ",", ":", "-", "/", "%", "=", '"bbox_2d":', "1"]
+        [
+            "<think>",
+            "</think>",
+            r"\boxed{",
+            "}",
+            "{",
+            "[",
+            "]",
+            "(",
+            ")",
+            ",",
+            ":",
+            "-",
+            "/",
+            "%",
+            "=",
+            '"bbox_2d":',
+            "1",
+        ]
         + ['"start_point":', "[1,2,30,40]", "00:03", r"\frac", "^", "e999", "NaN", "²", "٣", "三", "百分之", "two", "B"]
         + ["\ud800", "\x00", "\u202e", "answer is", "答案是", "½", "1,000", "." * 9, r"\\", "$", "`", "*", "10**100000"]
     ),
@@ -47,6 +65,7 @@ def test_any_text_gets_a_verdict(kind: str, parts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(thought=st.text(max_size=60))
 def test_an_unfinished_thought_is_truncated_whatever_it_holds(kind: str, thought: str) -> None:
     gold, options = GOLDS[kind]
@@ -106,12 +125,14 @@ def test_hostile_text_of_a_million_characters_is_graded_in_no_time(name: str) ->
 
 
 def test_unknown_kind_names_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"unknown kind 'boxes' \(did you mean 'box'\?\); kinds are choice, number"):
+    with pytest.raises(DataError, match=r"unknown kind 'boxes', not one of choice, .*, text; did you mean 'box'\?"):
         grade("boxes", "1", 1)
 
 
 def test_unknown_option_names_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"unknown option 'metrics' of kind 'box' \(did you mean 'metric'\?\)"):
+    with pytest.raises(
+        DataError, match=r"unknown option 'metrics' of kind 'box', which has metric, threshold; did you mean 'metric'\?"
+    ):
         grade("box", "1", [1, 2, 3, 4], metrics="iou")
-    with pytest.raises(DataError, match="it has none"):
+    with pytest.raises(DataError, match="which has none"):
         grade("count", "1", 1, tolerance=1)

@@ -11,7 +11,7 @@ from mimovl.verify.math_process import MathProcess, math_verify_installed
 
 def worker(tmp_path: Path, body: str) -> MathProcess:
     script = tmp_path / "worker.py"
-    script.write_text('import sys, time, os, json\nprint(\'{"ready": true}\', flush=True)\n' + body, encoding="utf-8")
+    script.write_text("import sys, time, os, json\nprint('{\"ready\": true}', flush=True)\n" + body, encoding="utf-8")
     return MathProcess([sys.executable, str(script)])
 
 

@@ -29,7 +29,9 @@ def test_a_whole_text_is_a_quantity(text: str, value: Fraction | None, unit: str
     assert parse_quantity(text) == (None if value is None else Quantity(value, unit))
 
 
-@pytest.mark.parametrize("text", ["2+3", "3x", "5 or 6", "1/0", "1.2.3", "", "--3", "3 4", "e5", "²", "1e9999999", "12 x"])
+@pytest.mark.parametrize(
+    "text", ["2+3", "3x", "5 or 6", "1/0", "1.2.3", "", "--3", "3 4", "e5", "²", "1e9999999", "12 x"]
+)
 def test_what_is_not_one_number_is_not_read(text: str) -> None:
     assert parse_quantity(text) is None
 

@@ -1,14 +1,14 @@
 """Samples in, packed batches out: tokens, pictures, positions, mixtures."""
 
-from .chat_template import NO_THINK, ChatTemplate, answer_of, ask_without_thinking, chatml, think
-from .image import ImageSettings, image_size, open_image, patchify, smart_resize
-from .loader import LoaderState, PackedLoader, indices_by_source
-from .mixture import Mixture
-from .packing import collate, fill, pack
-from .positions import VisualSpan, mrope_positions
-from .processor import Encoded, Processor
-from .tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
-from .video import Clip, VideoSettings, open_video
+from mimovl.data.chat_template import NO_THINK, ChatTemplate, answer_of, ask_without_thinking, chatml, think
+from mimovl.data.image import ImageSettings, image_size, open_image, patchify, smart_resize
+from mimovl.data.loader import LoaderState, PackedLoader, indices_by_source
+from mimovl.data.mixture import Mixture
+from mimovl.data.packing import collate, fill, pack
+from mimovl.data.positions import VisualSpan, mrope_positions
+from mimovl.data.processor import Encoded, Processor
+from mimovl.data.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
+from mimovl.data.video import Clip, VideoSettings, open_video
 
 __all__ = [
     "NO_THINK",

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import MediaError
+from mimovl.errors import MediaError
 
 __all__ = [
     "IMAGE_MEAN",
@@ -39,6 +39,7 @@ MAX_HEADER_PIXELS = 178_956_970
 """Pixels a header may claim before the file counts as a decompression bomb (PIL's own limit of error)."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO", "TGA")
 """What is read. Not everything PIL can: it would hand PostScript to an interpreter outside."""
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +112,10 @@ def image_size(data: bytes, *, name: str = "image") -> tuple[int, int]:
     """
     with decoding(name, "the picture is damaged", "corrupt_image"), opened(data, name) as image:
         width, height = image.size
-        # A PNG may keep its EXIF behind the pixels, and PIL would decode them to find it.
-        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
-        if exif.get(0x0112, 1) in (5, 6, 7, 8):
+        # PIL has turned the size of a TIFF already. A PNG may keep its EXIF behind the pixels, and PIL decodes them
+        # to look for it, so look first whether there is any.
+        tagged = any(mark in data for mark in _PNG_EXIF) if image.format == "PNG" else image.format != "TIFF"
+        if tagged and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
     return height, width
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DataError
-from ..types import PackedBatch, Sample
-from .mixture import Mixture
-from .packing import collate, fill
-from .processor import Encoded, Processor
+from mimovl.data.mixture import Mixture
+from mimovl.data.packing import collate, fill
+from mimovl.data.processor import Encoded, Processor
+from mimovl.errors import DataError
+from mimovl.types import PackedBatch, Sample
 
 __all__ = ["LoaderState", "PackedLoader", "indices_by_source"]
 
@@ -69,7 +69,7 @@ class PackedLoader:
         self.window = window
         self.ahead = ahead
 
-    def __iter__(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+    def __iter__(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         return self._ahead() if self.ahead else self._batches()
 
     def _encode(self, index: int) -> Encoded:
@@ -81,7 +81,7 @@ class PackedLoader:
             )
         return encoded
 
-    def _batches(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+    def _batches(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         draw = self.state.next_draw
         waiting = [(index, self._encode(index)) for index in self.state.waiting]
         draws = self.mixture.stream(draw)
@@ -102,7 +102,7 @@ class PackedLoader:
             )
             yield batch, LoaderState(draw, tuple(index for index, _ in waiting))
 
-    def _ahead(self) -> Iterator[tuple[PackedBatch, LoaderState]]:
+    def _ahead(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         """The same batches, prepared by a thread that ends when the iterator is closed."""
         ready: queue.Queue[Any] = queue.Queue(self.ahead)
         stop = threading.Event()

@@ -6,11 +6,12 @@ sample n sees exactly what it would have seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import DataError
+from mimovl.errors import DataError
 
 __all__ = ["Mixture"]
 
@@ -31,8 +32,10 @@ class Mixture:
         for source, weight in weights.items():
             if source not in indices:
                 raise DataError(f"the mixture names source {source!r}; the dataset has: {', '.join(sorted(indices))}")
-            if weight < 0:
-                raise DataError(f"the mixture gives source {source!r} the weight {weight}; weights are 0 or more")
+            if not 0 <= weight < math.inf:
+                raise DataError(
+                    f"the mixture gives source {source!r} the weight {weight}; weights are 0 or more and finite"
+                )
             if weight > 0 and not len(indices[source]):
                 raise DataError(f"the mixture draws from source {source!r}, which has no sample")
         self.sources = sorted(source for source, weight in weights.items() if weight > 0)
@@ -50,8 +53,14 @@ class Mixture:
         rng = np.random.default_rng([self.seed, 0])
         draw = 0
         while True:
-            # Choices come in blocks so that resuming far into a run is quick.
-            for choice in rng.choice(len(self.sources), size=1024, p=self.shares):
+            # Choices come in blocks, and whole blocks are counted off, so that resuming far into a run is quick.
+            block = rng.choice(len(self.sources), size=1024, p=self.shares)
+            if draw + len(block) <= start:
+                for source, count in zip(self.sources, np.bincount(block, minlength=len(self.sources)), strict=True):
+                    taken[source] += int(count)
+                draw += len(block)
+                continue
+            for choice in block:
                 source = self.sources[choice]
                 number, taken[source] = taken[source], taken[source] + 1
                 if draw >= start:

@@ -6,13 +6,14 @@ gradients equal those of the samples one by one (tests/data/test_packing.py).
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 import torch
 
-from ..errors import DataError
-from ..types import PackedBatch
-from .processor import Encoded
+from mimovl.data.processor import Encoded
+from mimovl.errors import DataError
+from mimovl.types import PackedBatch
 
 __all__ = ["collate", "fill", "pack"]
 
@@ -31,19 +32,17 @@ def pack(lengths: Sequence[int], max_length: int) -> list[list[int]]:
         DataError: a sample longer than a pack; names it and both numbers.
     """
     packs: list[list[int]] = []
-    room: list[int] = []
+    room: list[tuple[int, int]] = []  # (tokens left, pack), sorted
     for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
         length = lengths[index]
         if length > max_length:
             raise DataError(f"sample {index} has {length} tokens, a pack holds {max_length}; raise length or drop it")
-        fitting = [number for number, left in enumerate(room) if left >= length]
-        if fitting:
-            best = min(fitting, key=lambda number: room[number])
-            packs[best].append(index)
-            room[best] -= length
-        else:
-            packs.append([index])
-            room.append(max_length - length)
+        place = bisect_left(room, (length, 0))
+        left, number = room.pop(place) if place < len(room) else (max_length, len(packs))
+        if number == len(packs):
+            packs.append([])
+        packs[number].append(index)
+        insort(room, (left - length, number))
     return packs
 
 
@@ -68,28 +67,38 @@ def fill(lengths: Sequence[int], max_length: int) -> list[int]:
     return chosen
 
 
-def collate(samples: Sequence[Encoded], *, visual_token_ids: Sequence[int], merge_unit: int = 4) -> PackedBatch:
+def collate(
+    samples: Sequence[Encoded],
+    *,
+    visual_token_ids: Sequence[int],
+    merge_unit: int = 4,
+    visuals_elsewhere: bool = False,
+) -> PackedBatch:
     """Lay samples end to end.
 
     Args:
         samples: at least one.
         visual_token_ids: placeholder ids whose embeddings the visual tokens replace (image and video pad).
         merge_unit: patches a visual token stands for.
+        visuals_elsewhere: the caller supplies the visual tokens itself, so patches may be absent.
 
     Raises:
-        DataError: placeholders and patches do not match; names the samples and both numbers.
+        DataError: placeholders and patches of a sample do not match; names it and both numbers.
     """
+    placeholders = torch.tensor(list(visual_token_ids))
+    for sample in () if visuals_elsewhere else samples:
+        places = int(torch.isin(sample.tokens, placeholders).sum())
+        if places * merge_unit != (held := sum(len(patches) for patches in sample.patches)):
+            raise DataError(
+                f"sample {sample.id}: {places} visual tokens stand for {places * merge_unit} patches, its pictures "
+                f"have {held}; encode it with the Processor of the model's checkpoint"
+            )
     tokens = torch.cat([sample.tokens for sample in samples])
     lengths = torch.tensor([0, *(sample.num_tokens for sample in samples)])
     pixels = [patches for sample in samples for patches in sample.patches]
     patches = torch.cat(pixels) if pixels else torch.zeros(0, 1176)
     grid = [thw for sample in samples for thw in sample.grid_thw]
-    visual_index = torch.isin(tokens, torch.tensor(list(visual_token_ids))).nonzero().flatten()
-    if len(visual_index) * merge_unit != len(patches):
-        raise DataError(
-            f"{len(visual_index)} visual tokens stand for {len(visual_index) * merge_unit} patches, the pictures have "
-            f"{len(patches)}; in samples {', '.join(sample.id for sample in samples)}"
-        )
+    visual_index = torch.isin(tokens, placeholders).nonzero().flatten()
     labels = torch.cat([sample.labels for sample in samples])
     return PackedBatch(
         tokens=tokens,

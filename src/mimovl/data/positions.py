@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..model.config import ModelConfig
+from mimovl.model.config import ModelConfig
 
 __all__ = ["VisualSpan", "mrope_positions"]
 

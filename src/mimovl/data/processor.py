@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from ..errors import DataError
-from ..model.config import ModelConfig
-from ..model.hf_checkpoint import read_config, read_side_files
-from ..types import IGNORE_INDEX, Media, Message, Sample
-from .chat_template import ChatTemplate, ask_without_thinking, chatml
-from .image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
-from .positions import VisualSpan, mrope_positions
-from .tokenizer import Tokenizer
-from .video import VideoSettings, open_video
+from mimovl.data.chat_template import ChatTemplate, ask_without_thinking, chatml, read_table
+from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
+from mimovl.data.positions import VisualSpan, mrope_positions
+from mimovl.data.tokenizer import STRUCTURE_TOKENS, Tokenizer
+from mimovl.data.video import VideoSettings, open_video
+from mimovl.errors import CheckpointError, DataError
+from mimovl.model.config import ModelConfig
+from mimovl.model.config_section import Section
+from mimovl.model.hf_checkpoint import read_config, read_side_files
+from mimovl.types import IGNORE_INDEX, Media, Message, Part, Sample
 
 __all__ = ["Encoded", "Processor"]
 
@@ -49,6 +50,7 @@ class Encoded:
 
     @property
     def num_tokens(self) -> int:
+        """Its length."""
         return int(self.tokens.shape[0])
 
     @property
@@ -67,6 +69,19 @@ class Processor:
     image: ImageSettings = ImageSettings()
     video: VideoSettings = VideoSettings()
 
+    def __post_init__(self) -> None:
+        if len(self.tokenizer) > self.config.language.vocab_size:
+            raise CheckpointError(
+                f"the tokenizer has {len(self.tokenizer)} tokens, the model {self.config.language.vocab_size}; "
+                "they belong to different checkpoints"
+            )
+        for token, name in (("<|image_pad|>", "image_token_id"), ("<|video_pad|>", "video_token_id")):
+            if (own := self.tokenizer.id(token)) != (named := getattr(self.config, name)):
+                raise CheckpointError(
+                    f"{token} is {own} in the tokenizer, {name} is {named} in the model's configuration; "
+                    "they belong to different checkpoints"
+                )
+
     @classmethod
     def load(cls, path: str | Path) -> Processor:
         """The processor of a checkpoint folder.
@@ -80,26 +95,33 @@ class Processor:
     def from_files(cls, files: Mapping[str, bytes], config: ModelConfig, *, where: str) -> Processor:
         """The processor of a checkpoint's side files."""
         tokenizer = Tokenizer.from_files(dict(files), where=where)
-        sizes = json.loads(files.get("preprocessor_config.json", b"{}"))
-        limits = sizes.get("size") or {}
-        image = ImageSettings(
-            patch_size=config.vision.patch_size,
-            temporal_patch_size=config.vision.temporal_patch_size,
-            merge_size=config.vision.spatial_merge_size,
-            min_pixels=sizes.get("min_pixels") or limits.get("shortest_edge") or 56 * 56,
-            max_pixels=sizes.get("max_pixels") or limits.get("longest_edge") or 4096 * 28 * 28,
+        # Newer transformers keeps both tables in processor_config.json.
+        both = Section(read_table(files, "processor_config.json", where=where), f"{where}: processor_config.json")
+        pictures, clips = both.table("image_processor"), both.table("video_processor")
+        if table := read_table(files, "preprocessor_config.json", where=where):
+            pictures = Section(table, f"{where}: preprocessor_config.json")
+        if table := read_table(files, "video_preprocessor_config.json", where=where):
+            clips = Section(table, f"{where}: video_preprocessor_config.json")
+        for section in (pictures, clips):
+            section.only("image_mean", list(IMAGE_MEAN), None)
+            section.only("image_std", list(IMAGE_STD), None)
+        least, most = _pixels(pictures, ImageSettings.min_pixels, ImageSettings.max_pixels)
+        image = replace(_layout(config), min_pixels=least, max_pixels=most)
+        least, most = _pixels(clips, VideoSettings.min_pixels, VideoSettings.max_pixels)
+        video = VideoSettings(
+            fps=clips.number("fps", VideoSettings.fps),
+            min_frames=clips.integer("min_frames", VideoSettings.min_frames),
+            max_frames=clips.integer("max_frames", VideoSettings.max_frames),
+            min_pixels=least,
+            max_pixels=most,
+            max_tokens=clips.table("mimovl").integer("max_tokens", VideoSettings.max_tokens),
         )
-        return cls(tokenizer, ChatTemplate.from_files(files, where=where), config, image)
+        return cls(tokenizer, ChatTemplate.from_files(files, where=where), config, image, video)
 
     @classmethod
     def fresh(cls, tokenizer: Tokenizer, config: ModelConfig, *, system: str | None = None) -> Processor:
         """The processor of a new model: ChatML and the given tokenizer."""
-        image = ImageSettings(
-            patch_size=config.vision.patch_size,
-            temporal_patch_size=config.vision.temporal_patch_size,
-            merge_size=config.vision.spatial_merge_size,
-        )
-        return cls(tokenizer, ChatTemplate(chatml(system)), config, image)
+        return cls(tokenizer, ChatTemplate(chatml(system)), config, _layout(config))
 
     def files(self) -> dict[str, bytes]:
         """Tokenizer, template and preprocessor files to put beside the weights."""
@@ -125,6 +147,7 @@ class Processor:
             "min_frames": self.video.min_frames,
             "max_frames": self.video.max_frames,
             "fps": self.video.fps,
+            "mimovl": {"max_tokens": self.video.max_tokens},
         }
         return {
             **self.tokenizer.files,
@@ -179,22 +202,22 @@ class Processor:
             messages = ask_without_thinking(messages)
         return self._encode(id, messages, media, generate=generate)
 
-    def _encode(
-        self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool
-    ) -> Encoded:
-        ids = self.tokenizer.encode(self.template.render(messages, generate=generate))
-        parts = [part for message in messages for part in message.content if part.type != "text"]
-        places = [n for n, token in enumerate(ids) if token in (self.config.image_token_id, self.config.video_token_id)]
-        if len(places) != len(parts):
+    def _encode(self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool) -> Encoded:
+        parts = _visual_parts(id, messages, media)
+        try:
+            ids = self.tokenizer.encode(self.template.render(messages, generate=generate))
+        except DataError as error:
+            raise DataError(f"sample {id}: {error}") from None
+        placeholder = {"image": self.config.image_token_id, "video": self.config.video_token_id}
+        places = [n for n, token in enumerate(ids) if token in placeholder.values()]
+        if [ids[place] for place in places] != [placeholder[part.type] for part in parts]:
             raise DataError(
-                f"sample {id}: {len(places)} visual placeholders in the text for {len(parts)} pictures and clips; "
-                "put pictures in as parts of their own, not as placeholder text"
+                f"sample {id}: the chat template writes {len(places)} visual placeholders for {len(parts)} pictures "
+                "and clips, or of another kind; use the template of a vision-language checkpoint"
             )
         patches, visuals, tokens = [], [], []
         before = 0
         for place, part in zip(places, parts, strict=True):
-            if part.media not in media:
-                raise DataError(f"sample {id}: picture {part.media!r} is named by a message but not in the sample")
             pixels, grid, seconds = self.visual(media[part.media], name=f"sample {id}, {part.type} {part.media[:12]}")
             tokens += ids[before:place]
             visual = VisualSpan(len(tokens), grid, seconds)
@@ -220,9 +243,10 @@ class Processor:
             size = resized_size(picture.height, picture.width, self.image)
             frames, seconds = [picture], 0.0
         else:
-            clip = open_video(media.data, self.video, name=name)
+            length = media.num_frames / media.fps if media.fps > 0 else None
+            clip = open_video(media.data, self.video, name=name, seconds=length, fit=self._frame_size)
             frames, seconds = clip.frames, self.image.temporal_patch_size / clip.fps
-            size = self._frame_size(frames[0].height, frames[0].width, len(frames))
+            size = (frames[0].height, frames[0].width)
         pixels = patchify(frames, size, self.image)
         rows, columns = size[0] // self.image.patch_size, size[1] // self.image.patch_size
         return pixels, (pixels.shape[0] // (rows * columns), rows, columns), seconds
@@ -242,16 +266,61 @@ class Processor:
     def _assistant(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which tokens the assistant wrote, its ``<|im_end|>`` included; shape (N,), bool."""
         learned = torch.zeros_like(tokens, dtype=torch.bool)
-        header = self._header
+        role = self._role
         ids = tokens.tolist()
         ends = [n for n, token in enumerate(ids) if token == self.tokenizer.im_end]
         for start, token in enumerate(ids):
-            if token == self.tokenizer.im_start and ids[start + 1 : start + 1 + len(header)] == header:
-                first = start + 1 + len(header)
-                last = next((end for end in ends if end >= first), len(ids) - 1)
-                learned[first : last + 1] = True
+            first = start + 1 + len(role)
+            if token != self.tokenizer.im_start or ids[start + 1 : first] != role:
+                continue
+            # The line break after the role may have merged with line breaks the answer begins with.
+            first += self.tokenizer.decode(ids[first : first + 1]) == "\n"
+            last = next((end for end in ends if end >= first), len(ids) - 1)
+            learned[first : last + 1] = True
         return learned
 
     @cached_property
-    def _header(self) -> list[int]:
-        return self.tokenizer.encode("assistant\n")
+    def _role(self) -> list[int]:
+        return self.tokenizer.encode("assistant")
+
+
+def _visual_parts(id: str, messages: Sequence[Message], media: Mapping[str, Media]) -> list[Part]:
+    """The pictures and clips of a conversation, in order, after checking that its text and media can be used.
+
+    Raises:
+        DataError: no message, a control token written as text, or a part without its media; names the sample.
+    """
+    if not messages:
+        raise DataError(f"sample {id}: has no message")
+    parts = []
+    for part in (part for message in messages for part in message.content):
+        if part.type == "text":
+            if written := [token for token in STRUCTURE_TOKENS if token in part.text]:
+                raise DataError(
+                    f"sample {id}: its text contains {written[0]}, which only the chat template may write; "
+                    "take it out, and put pictures in as parts of their own"
+                )
+            continue
+        if part.media not in media:
+            raise DataError(f"sample {id}: {part.type} {part.media!r} is named by a message but not in the sample")
+        if (kind := media[part.media].kind) != part.type:
+            raise DataError(f"sample {id}: {part.type} {part.media!r} is stored as {kind}")
+        parts.append(part)
+    return parts
+
+
+def _layout(config: ModelConfig) -> ImageSettings:
+    """Patch and merge sizes of a model."""
+    vision = config.vision
+    return ImageSettings(
+        patch_size=vision.patch_size,
+        temporal_patch_size=vision.temporal_patch_size,
+        merge_size=vision.spatial_merge_size,
+    )
+
+
+def _pixels(section: Section, least: int, most: int) -> tuple[int, int]:
+    """Smallest and largest area of a preprocessor's table, in its older or newer spelling."""
+    size = section.table("size")
+    least = section.integer("min_pixels", size.integer("shortest_edge", least))
+    return least, section.integer("max_pixels", size.integer("longest_edge", most))

@@ -14,7 +14,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ..errors import CheckpointError
+from mimovl.errors import CheckpointError, DataError
 
 __all__ = ["SPECIAL_TOKENS", "Tokenizer", "train_tokenizer"]
 
@@ -35,6 +35,16 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 """Qwen2.5's control tokens, in its order."""
+STRUCTURE_TOKENS = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+"""Those that only a chat template writes: they open turns and hold places for pictures."""
 PLAIN_TOKENS = ("<think>", "</think>")
 """Single tokens that are ordinary text: they survive decoding."""
 
@@ -78,7 +88,7 @@ class Tokenizer:
     @classmethod
     def from_folder(cls, path: str | Path) -> Tokenizer:
         """The tokenizer of a checkpoint folder."""
-        from ..model.hf_checkpoint import read_side_files
+        from mimovl.model.hf_checkpoint import read_side_files
 
         return cls.from_files(read_side_files(path), where=str(path))
 
@@ -97,8 +107,15 @@ class Tokenizer:
         return int(number)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text; control tokens written in it become their ids."""
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
+        """Ids of a text; control tokens written in it become their ids.
+
+        Raises:
+            DataError: the text is not valid Unicode (a lone surrogate).
+        """
+        try:
+            return list(self.backend.encode(text, add_special_tokens=False).ids)
+        except TypeError:
+            raise DataError(f"text with a lone surrogate cannot be encoded: {ascii(text[:80])}") from None
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """The text of ids, without control tokens unless asked."""
@@ -111,7 +128,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     Args:
         texts: the corpus.
         vocab_size: size including bytes and special tokens; less if the corpus has no more pairs to merge.
+
+    Raises:
+        DataError: not even the bytes and special tokens fit.
     """
+    if vocab_size < (least := 256 + len(SPECIAL_TOKENS) + len(PLAIN_TOKENS)):
+        raise DataError(f"a vocabulary of {vocab_size} has no room for 256 bytes and control tokens; at least {least}")
     backend = tokenizers.Tokenizer(models.BPE())
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -140,7 +162,9 @@ def _checkpoint_files(backend: tokenizers.Tokenizer) -> dict[str, bytes]:
     description = json.loads(backend.to_str())
     model = description["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    added = {str(token["id"]): {key: token[key] for key in token if key != "id"} for token in description["added_tokens"]}
+    added = {
+        str(token["id"]): {key: token[key] for key in token if key != "id"} for token in description["added_tokens"]
+    }
     config = {
         "tokenizer_class": "Qwen2Tokenizer",
         "added_tokens_decoder": added,

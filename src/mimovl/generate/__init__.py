@@ -1,6 +1,6 @@
 """Prompts in, completions out: the embedded engine with continuous batching, and scoring of given texts."""
 
-from .engine import Engine
-from .logprobs import read_messages, score_messages, token_logprobs
+from mimovl.generate.engine import Engine
+from mimovl.generate.logprobs import read_messages, score_messages, token_logprobs
 
 __all__ = ["Engine", "read_messages", "score_messages", "token_logprobs"]

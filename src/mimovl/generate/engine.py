@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..data import Encoded, Processor, collate
-from ..errors import DataError
-from ..model import PackedAttention, Segments, VisionLanguageModel
-from ..types import Completion, PackedBatch, Request
-from .kv_cache import CachedAttention, KVCache, RecordingAttention
-from .sampling import draw_tokens, forbid
+from mimovl.data import Encoded, Processor, collate
+from mimovl.errors import DataError
+from mimovl.generate.kv_cache import CachedAttention, KVCache, RecordingAttention
+from mimovl.generate.sampling import draw_tokens, forbid
+from mimovl.model import PackedAttention, Segments, VisionLanguageModel
+from mimovl.types import Completion, PackedBatch, Request
 
 __all__ = ["Engine"]
 
@@ -154,7 +154,8 @@ class Engine:
         ends = batch.cu_seqlens[1:].long() - 1
         logits = forbid(self.model.logits(hidden[ends]), self.forbidden)
         keys, values = torch.stack(recorded.keys), torch.stack(recorded.values)
-        sequences, rows = [], []
+        sequences: list[_Sequence] = []
+        rows: list[int] = []
         bounds = batch.cu_seqlens.tolist()
         for number, (index, request, encoded) in enumerate(group):
             start, end = bounds[number], bounds[number + 1]
@@ -189,7 +190,7 @@ class Engine:
             patches = torch.cat([pixels[place] for place in places])
             encoded = self.model.encode(patches.to(self.model.device), grid.to(self.model.device))
             sizes = (grid.prod(-1) // self.model.config.vision.merge_unit).tolist()
-            visual.update(zip(new, encoded.split(sizes), strict=True))
+            visual.update(zip(new, torch.split(encoded, sizes), strict=True))
         return torch.cat([visual[name] for name in names])
 
     def _room(self, length: int, active: int) -> KVCache:
@@ -213,9 +214,7 @@ class Engine:
         if sampling.temperature > 0:
             generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
             uniform = torch.rand(sampling.max_tokens, generator=generator)
-        return _Sequence(
-            index, sample, uniform, sampling.max_tokens, sampling.temperature, sampling.top_p, position
-        )
+        return _Sequence(index, sample, uniform, sampling.max_tokens, sampling.temperature, sampling.top_p, position)
 
     # ------------------------------------------------------------ decoding
 

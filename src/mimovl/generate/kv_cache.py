@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ..model import LanguageConfig, PackedAttention
+from mimovl.model import LanguageConfig, PackedAttention
 
 __all__ = ["CachedAttention", "KVCache", "RecordingAttention"]
 
@@ -62,6 +62,7 @@ class RecordingAttention:
         self.values: list[torch.Tensor] = []
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
+        """See ``mimovl.model.Attention``."""
         self.keys.append(k_NKD)
         self.values.append(v_NKD)
         return self.inner(layer, q_NHD, k_NKD, v_NKD)
@@ -85,6 +86,7 @@ class CachedAttention:
         self.mask.masked_fill_(~seen[:, None, None, :], float("-inf"))
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
+        """See ``mimovl.model.Attention``."""
         keys, values = self.cache.keys[layer], self.cache.values[layer]
         keys[self.rows, :, self.place] = k_NKD
         values[self.rows, :, self.place] = v_NKD

@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlparse
 
 import torch
 
-from ..data import Processor, collate, image_size
-from ..errors import DataError, UsageError
-from ..model import VisionLanguageModel, load_checkpoint
-from ..types import Media, MediaKind, Message, Part
+from mimovl.data import Processor, collate, image_size
+from mimovl.errors import DataError, UsageError
+from mimovl.model import VisionLanguageModel, load_checkpoint
+from mimovl.types import Media, MediaKind, Message, Part
 
 __all__ = ["read_messages", "score_messages", "token_logprobs"]
 
@@ -88,7 +88,8 @@ def read_messages(path: str | Path) -> tuple[list[Message], dict[str, Media]]:
         data = data.get("messages")
     if not isinstance(data, list) or not data:
         raise DataError(f"{file}: expected a non-empty list of messages, or an object with one under 'messages'")
-    messages, media = [], {}
+    messages: list[Message] = []
+    media: dict[str, Media] = {}
     for number, entry in enumerate(data):
         where = f"{file}: message {number}"
         if not isinstance(entry, dict) or entry.get("role") not in ("system", "user", "assistant"):

@@ -1,9 +1,9 @@
 """The model: patches and tokens in, logits out; Hugging Face folders in, Hugging Face folders out."""
 
-from .attention import Attention, PackedAttention, Segments
-from .config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
-from .hf_checkpoint import load_checkpoint, read_config, save_checkpoint
-from .vlm import VisionLanguageModel, build_model, initialise
+from mimovl.model.attention import Attention, PackedAttention, Segments
+from mimovl.model.config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
+from mimovl.model.hf_checkpoint import load_checkpoint, read_config, save_checkpoint
+from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
 
 __all__ = [
     "PRESETS",

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from ..errors import CheckpointError
-from .config_section import Section
+from mimovl.errors import CheckpointError
+from mimovl.model.config_section import Section
 
 __all__ = ["PRESETS", "LanguageConfig", "ModelConfig", "VisionConfig", "preset"]
 
@@ -215,7 +215,7 @@ class ModelConfig:
         seen.table("rope_parameters").only("rope_theta", VisionConfig.rope_theta, None)
         kv_heads = heads if "num_key_value_heads" in text.data and text.data["num_key_value_heads"] is None else None
         beginning = root.token("bos_token_id", text, 151643)
-        return cls(
+        values: dict[str, Any] = dict(
             vision=VisionConfig(
                 depth=seen.integer("depth"),
                 hidden_size=seen.integer("hidden_size"),
@@ -251,13 +251,21 @@ class ModelConfig:
             text_after_video=_text_after_video(root),
             extra={key: value for key, value in data.items() if key not in _OWN_KEYS},
         )
+        try:
+            return cls(**values)
+        except CheckpointError as error:
+            raise CheckpointError(f"{where}: {error}") from None
 
     def describe(self) -> dict[str, Any]:
         """A plain dictionary for logs and error messages."""
         return {name: value for name, value in asdict(self).items() if name != "extra"}
 
 
-_OWN_KEYS = {"text_config", "vision_config", "mimovl", "rope_parameters", "transformers_version", "dtype", "torch_dtype"}
+_OWN_KEYS = {
+    *("text_config", "vision_config", "rope_parameters", "mimovl"),
+    *("transformers_version", "dtype", "torch_dtype"),
+}
+"""Entries not carried over as they were: read, or written anew with each checkpoint."""
 
 
 def _mrope_section(rope: Section, head_dim: int) -> tuple[int, int, int]:
@@ -287,11 +295,11 @@ PRESETS: dict[str, ModelConfig] = {
         vision=VisionConfig(depth=6, hidden_size=128, intermediate_size=352, num_heads=4, full_attention_blocks=(2, 5)),
         language=LanguageConfig(
             num_layers=6,
-            hidden_size=192,
-            intermediate_size=512,
-            num_heads=6,
+            hidden_size=128,
+            intermediate_size=384,
+            num_heads=4,
             num_kv_heads=2,
-            vocab_size=1280,
+            vocab_size=1024,
             mrope_section=(4, 6, 6),
             rope_theta=10_000.0,
             max_position=4096,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CheckpointError
+from mimovl.errors import CheckpointError
 
 __all__ = ["Section"]
 

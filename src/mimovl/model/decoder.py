@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .attention import Attention
-from .config import LanguageConfig
-from .layers import RMSNorm, SwiGLU
-from .rope import Rotation, language_rotation, rotate
+from mimovl.model.attention import Attention
+from mimovl.model.config import LanguageConfig
+from mimovl.model.layers import RMSNorm, SwiGLU
+from mimovl.model.rope import Rotation, language_rotation, rotate
 
 __all__ = ["Decoder"]
 

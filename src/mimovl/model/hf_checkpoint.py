@@ -24,14 +24,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..errors import CheckpointError
-from .config import ModelConfig
-from .vlm import VisionLanguageModel
+from mimovl.errors import CheckpointError
+from mimovl.model.config import ModelConfig
+from mimovl.model.vlm import VisionLanguageModel
 
 __all__ = [
     "SIDE_FILES",
     "hf_name",
     "load_checkpoint",
+    "published_shape",
     "read_config",
     "read_side_files",
     "replace_folder",
@@ -147,7 +148,7 @@ def load_checkpoint(
         if published in found_in:
             raise CheckpointError(f"{file}: tensor {stored} is also in {found_in[published].name}; keep one of them")
         name, parameter = wanted[published]
-        expected = _published_shape(name, parameter, config)
+        expected = published_shape(name, parameter, config)
         if tensor.shape != expected:
             raise CheckpointError(
                 f"{file}: tensor {stored} has shape {list(tensor.shape)}, config.json makes it {list(expected)}; "
@@ -277,7 +278,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
 
 
-def _published_shape(name: str, parameter: torch.Tensor, config: ModelConfig) -> torch.Size:
+def published_shape(name: str, parameter: torch.Tensor, config: ModelConfig) -> torch.Size:
     """The shape of one of our parameters in a checkpoint: the patch embedding is a convolution there."""
     if name != "vision.patch_embed.weight":
         return parameter.shape
@@ -290,7 +291,7 @@ def _published_state(model: VisionLanguageModel, dtype: torch.dtype | None) -> d
     state = {}
     for name, parameter in model.named_parameters():  # a tied head is listed once
         tensor = parameter.detach().to(device="cpu", dtype=dtype or parameter.dtype)
-        state[hf_name(name)] = tensor.reshape(_published_shape(name, parameter, model.config)).contiguous()
+        state[hf_name(name)] = tensor.reshape(published_shape(name, parameter, model.config)).contiguous()
     return state
 
 

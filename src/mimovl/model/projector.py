@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .config import ModelConfig
-from .layers import RMSNorm
+from mimovl.model.config import ModelConfig
+from mimovl.model.layers import RMSNorm
 
 __all__ = ["Projector"]
 

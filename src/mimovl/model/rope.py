@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from .config import LanguageConfig, VisionConfig
+from mimovl.model.config import LanguageConfig, VisionConfig
 
 __all__ = ["Rotation", "language_rotation", "rotate", "vision_rotation"]
 

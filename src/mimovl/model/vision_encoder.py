@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..errors import DataError
-from .attention import PackedAttention, Segments
-from .config import VisionConfig
-from .layers import RMSNorm, SwiGLU
-from .rope import Rotation, rotate, vision_rotation
+from mimovl.errors import DataError
+from mimovl.model.attention import PackedAttention, Segments
+from mimovl.model.config import VisionConfig
+from mimovl.model.layers import RMSNorm, SwiGLU
+from mimovl.model.rope import Rotation, rotate, vision_rotation
 
 __all__ = ["VisionEncoder", "WindowPlan"]
 

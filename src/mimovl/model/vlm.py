@@ -12,13 +12,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..types import PackedBatch
-from .attention import PackedAttention, Segments
-from .config import ModelConfig, preset
-from .decoder import Decoder
-from .layers import RMSNorm
-from .projector import Projector
-from .vision_encoder import VisionEncoder
+from mimovl.model.attention import PackedAttention, Segments
+from mimovl.model.config import ModelConfig, preset
+from mimovl.model.decoder import Decoder
+from mimovl.model.layers import RMSNorm
+from mimovl.model.projector import Projector
+from mimovl.model.vision_encoder import VisionEncoder
+from mimovl.types import PackedBatch
 
 __all__ = ["VisionLanguageModel", "build_model", "initialise"]
 
@@ -75,10 +75,10 @@ class VisionLanguageModel(nn.Module):
         )
         return x_NE.index_copy(0, batch.visual_index, visual.to(x_NE.dtype))
 
-    def forward(self, batch: PackedBatch) -> torch.Tensor:
-        """Final hidden states of every token, shape (N, E)."""
+    def forward(self, batch: PackedBatch, visual: torch.Tensor | None = None) -> torch.Tensor:
+        """Final hidden states of every token, shape (N, E); ``visual`` as in :meth:`embed`."""
         attention = PackedAttention(Segments(batch.cu_seqlens), causal=True)
-        out: torch.Tensor = self.language(self.embed(batch), batch.positions, attention)
+        out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
         return out
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:

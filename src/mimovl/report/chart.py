@@ -14,12 +14,12 @@ from html import escape
 from markupsafe import Markup
 
 from mimovl.report.format import significant
-from mimovl.report.scale import Point, Scale, linear_scale, log_scale, smooth, thin
+from mimovl.report.scale import Point, Scale, linear_scale, log_scale, smooth_pieces, thin
 
 __all__ = ["Band", "Series", "line_chart", "svg"]
 
-WIDTH, HEIGHT = 320, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 42, 14, 24
+WIDTH, HEIGHT = 272, 164
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 40, 13, 22
 _ASCENT = 3.5
 """Half the height of a digit: puts a label's middle on its tick."""
 
@@ -31,7 +31,6 @@ class Series:
     label: str
     points: Sequence[Point]
     css: str = "t-other"
-    smoothed: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ class Band:
 
 def svg(width: float, height: float, title: str, body: str, *, css: str = "chart", data: str = "") -> Markup:
     """An accessible SVG element; ``body`` and ``data`` must already be escaped."""
-    return Markup(
-        f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" role="img"{data}><title>{escape(title)}</title>{body}</svg>'
-    )
+    head = f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" role="img"{data}>'
+    return Markup(f"{head}<title>{escape(title)}</title>{body}</svg>")
 
 
 def _text(x: float, y: float, text: str, css: str, anchor: str = "start") -> str:
@@ -65,12 +63,13 @@ def _polyline(css: str, points: Sequence[Point], x: Scale, y: Scale, data: str =
     return f'<polyline class="{css}" points="{path}"{data}/>'
 
 
-def _axes(x: Scale, y: Scale, x_label: str, write_y: Callable[[float], str]) -> str:
+def _axes(x: Scale, y: Scale, x_label: str, write_tick: Callable[[float], str]) -> str:
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     body = [_line("axisline" if tick == y.low else "gridline", _LEFT, y(tick), right, y(tick)) for tick in y.ticks]
-    body += [_text(_LEFT - 6, y(tick) + _ASCENT, write_y(tick), "tick", "end") for tick in y.ticks]
+    body += [_text(_LEFT - 6, y(tick) + _ASCENT, write_tick(tick), "tick", "end") for tick in y.ticks]
     ticks = [tick for tick in x.ticks if x.low <= tick <= x.high]
-    body += [_text(x(tick), bottom + 14, significant(tick), "tick", "middle") for tick in ticks]
+    labelled = [tick for tick in ticks if x(tick) < right - 14]  # the unit stands at the end
+    body += [_text(x(tick), bottom + 14, significant(tick), "tick", "middle") for tick in labelled]
     body += [_line("axisline", x(tick), bottom, x(tick), bottom + 3) for tick in ticks]
     body.append(_text(right, bottom + 14, x_label, "tick", "start"))
     return "".join(body)
@@ -93,10 +92,10 @@ def line_chart(
     *,
     x_label: str = "steps",
     write_y: Callable[[float], str] = significant,
+    write_tick: Callable[[float], str] = significant,
     log: bool = False,
     low: float | None = None,
     y_values: Sequence[float] = (),
-    x_values: Sequence[float] = (),
     reference: tuple[float, str] | None = None,
     bands: Sequence[Band] = (),
 ) -> Markup | None:
@@ -106,43 +105,45 @@ def line_chart(
         title: What is drawn, for screen readers.
         series: The curves; points with y ≤ 0 are left out if ``log``.
         x_label: Unit of the x axis, written at its end.
-        write_y: Writes a value of the y axis.
+        write_y: Writes a value of the curve.
+        write_tick: Writes a tick of the y axis.
         log: Draw y logarithmically.
         low: Where the y axis begins; by default a round number below the lowest value.
         y_values: Values that the y axis must include too, so that neighbouring charts share one scale.
-        x_values: The same for the x axis.
         reference: A horizontal line at a value, with its label.
-        bands: Named stretches of the x axis.
+        bands: Named stretches of the x axis; the curve is smoothed within each, for it may begin at another level.
     """
     series = [
-        Series(one.label, kept, one.css, one.smoothed)
+        Series(one.label, kept, one.css)
         for one in series
         if (kept := [point for point in one.points if point[1] > 0 or not log])
     ]
     if not series:
         return None
-    drawn = [(one, thin(smooth(one.points, log=log), 160) if one.smoothed else thin(one.points)) for one in series]
+    edges = [band.end for band in bands[:-1]]
+    drawn = [(one, smooth_pieces(one.points, edges, log=log)) for one in series]
     ys = [y for one in series for _, y in one.points] + list(y_values) + ([reference[0]] if reference else [])
-    xs = [x for one in series for x, _ in one.points] + list(x_values)
+    xs = [0.0, *(x for one in series for x, _ in one.points)]
     xs += [edge for band in bands for edge in (band.start, band.end)]
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     y = log_scale(ys, bottom, _TOP) if log else linear_scale(ys, bottom, _TOP, low=low)
-    x = linear_scale(xs, _LEFT, right, ticks=3, nice=False)
-    body = [_bands(bands, x), _axes(x, y, x_label, write_y)]
+    x = linear_scale(xs, _LEFT, right, ticks=4, nice=False)
+    body = [_bands(bands, x), _axes(x, y, x_label, write_tick)]
     if reference:
         at = y(reference[0])
         body += [_line("reference", _LEFT, at, right, at), _text(right + 4, at + _ASCENT, reference[1], "reference")]
     ends: list[tuple[float, str]] = []
-    for one, curve in drawn:
-        if one.smoothed and len(one.points) >= 8:
+    for one, pieces in drawn:
+        if len(one.points) >= 8:
             body.append(_polyline(f"raw {one.css}", thin(one.points), x, y))
-        body.append(_polyline(f"curve {one.css}", curve, x, y, f' data-name="{escape(one.label)}"'))
-        last_x, last_y = curve[-1]
+        data = f' data-name="{escape(one.label)}"'
+        body += [_polyline(f"curve {one.css}", piece, x, y, data) for piece in pieces]
+        last_x, last_y = pieces[-1][-1]
         body.append(f'<circle class="dot {one.css}" cx="{x(last_x):.1f}" cy="{y(last_y):.1f}" r="2.5"/>')
         ends.append((y(last_y), f"{one.label} {write_y(last_y)}" if len(series) > 1 else write_y(last_y)))
     for place, label in _apart(ends):
         body.append(_text(right + 5, place + _ASCENT, label, "end"))
-    described = "; ".join(f"{one.label}: {write_y(curve[0][1])} to {write_y(curve[-1][1])}" for one, curve in drawn)
+    described = "; ".join(f"{one.label}: {write_y(own[0][0][1])} to {write_y(own[-1][-1][1])}" for one, own in drawn)
     plot = f' data-plot="{_LEFT},{right},{_TOP},{bottom}" data-x="{x.low:.6g},{x.high:.6g},{escape(x_label)}"'
     plot += f' data-y="{y.low:.6g},{y.high:.6g},{"log" if log else "linear"}"'
     return svg(WIDTH, HEIGHT, f"{title}. {described}", "".join(body), data=plot)

@@ -15,7 +15,12 @@ from mimovl.report.scores import checkpoint_label
 __all__ = ["AllScores", "ModeEnds", "ModeRow", "all_scores", "mode_rows", "panel_label", "score_panels"]
 
 MODES = ("thinking", "no_think")
-_ENDS = (("CORRECT", "ok", "right"), ("WRONG", "bad", "wrong"), ("NO_ANSWER", "none", "no answer"), ("TRUNCATED", "cut", "cut off"))
+_ENDS = (
+    ("CORRECT", "end-ok", "right"),
+    ("WRONG", "end-bad", "wrong"),
+    ("NO_ANSWER", "end-none", "no answer"),
+    ("TRUNCATED", "end-cut", "cut off"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The curves of a run: loss by stage and by source, speed; rewards, lengths and health of the reinforcement learning."""
+"""The curves of a run: loss by stage and source, speed; rewards, lengths and health of reinforcement learning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from mimovl.report.chart import Band, Series, line_chart
 from mimovl.report.format import compact, finite, fixed, percent, significant
-from mimovl.report.palette import in_order, source_class, source_name, stage_title, task_class, task_name
+from mimovl.report.palette import in_order, lower_first, source_class, source_name, stage_title, task_class, task_name
 from mimovl.report.run_directory import Record, Run, Stage, mapping, step_of
-from mimovl.report.scale import Point, smooth
+from mimovl.report.scale import Point, smooth, smooth_pieces
 
 __all__ = ["LOGPROB_LIMIT", "Figure", "RlCurves", "TrainingCurves", "rl_curves", "training_curves"]
 
@@ -33,6 +33,7 @@ class Figure:
 class TrainingCurves:
     """Figures of the training stages and the sentence that sums them up."""
 
+    base: list[Figure]
     loss: list[Figure]
     by_source: list[Figure]
     speed: list[Figure]
@@ -55,9 +56,11 @@ def _curve(metrics: tuple[Record, ...], read: Callable[[Record], object], offset
     return [(float(x), y) for x, y in points if y is not None]
 
 
-def _change(points: list[Point], write: Callable[[float], str]) -> str:
-    curve = smooth(points)
-    return f"{write(curve[0][1])} → {write(curve[-1][1])}" if len(curve) > 1 else ""
+def _change(points: list[Point], write: Callable[[float], str], bands: list[Band] | None = None) -> str:
+    if len(points) < 2:
+        return ""
+    pieces = smooth_pieces(points, [band.end for band in (bands or [])[:-1]])
+    return f"{write(pieces[0][0][1])} → {write(pieces[-1][-1][1])}"
 
 
 def _figure(title: str, chart: Markup | None, caption: str = "", css: str = "") -> list[Figure]:
@@ -65,24 +68,23 @@ def _figure(title: str, chart: Markup | None, caption: str = "", css: str = "") 
 
 
 def _stage_label(stage: Stage) -> str:
-    return f"Stage {stage.name.split('-')[0]}: {stage_title(stage.name).lower()}"
+    return f"Stage {stage.name.split('-')[0]}: {lower_first(stage_title(stage.name))}"
 
 
 def training_curves(run: Run) -> TrainingCurves | None:
-    """Loss by stage on one shared scale, loss by source and tokens per second over all stages; None before any step."""
+    """Loss by stage, loss by source and tokens per second over all stages; None before any step."""
     stages = [stage for stage in run.training if stage.metrics]
+    base = _base_figures(run)
     if not stages:
-        return None
-    losses = {stage.name: _curve(stage.metrics, lambda line: line.get("loss")) for stage in stages}
-    shared = [y for points in losses.values() for _, y in points]
+        return TrainingCurves(base, [], [], [], "The base parts, each on its own.") if base else None
+    losses = {stage.name: _curve(stage.metrics, _field("loss")) for stage in stages}
     loss = []
     for stage in stages:
         points = losses[stage.name]
         chart = line_chart(
             f"Loss in {_stage_label(stage)}",
             [Series("loss", points, "t-stage")],
-            y_values=(min(shared), max(shared)) if shared else (),
-            write_y=lambda value: fixed(value, 2),
+            write_y=fixed,
         )
         loss += _figure(_stage_label(stage), chart, _change(points, fixed), "t-stage")
     bands, offset = [], 0.0
@@ -93,8 +95,8 @@ def training_curves(run: Run) -> TrainingCurves | None:
         for source in {source for line in stage.metrics for source in mapping(line.get("loss_by_source"))}:
             read = _entry("loss_by_source", source)
             joined.setdefault(source, []).extend(_curve(stage.metrics, read, offset))
-        speed += _curve(stage.metrics, lambda line: line.get("tokens_per_second"), offset)
-        norm += _curve(stage.metrics, lambda line: line.get("grad_norm"), offset)
+        speed += _curve(stage.metrics, _field("tokens_per_second"), offset)
+        norm += _curve(stage.metrics, _field("grad_norm"), offset)
         length = max(stage.steps_planned, stage.steps_done, 1)
         bands.append(Band(stage.name.split("-")[0], offset, offset + length))
         offset += length
@@ -105,17 +107,48 @@ def training_curves(run: Run) -> TrainingCurves | None:
             [Series("loss", joined[source], source_class(source))],
             low=0.0,
             bands=bands,
-            write_y=lambda value: fixed(value, 2),
+            write_y=fixed,
         )
-        by_source += _figure(source_name(source), chart, _change(joined[source], fixed), source_class(source))
+        by_source += _figure(source_name(source), chart, _change(joined[source], fixed, bands), source_class(source))
     speeds = line_chart(
-        "Tokens per second", [Series("tokens/s", speed, "t-stage")], low=0.0, bands=bands, write_y=compact
+        "Tokens per second",
+        [Series("tokens/s", speed, "t-stage")],
+        low=0.0,
+        bands=bands,
+        write_y=compact,
+        write_tick=compact,
     )
     norms = line_chart("Gradient norm", [Series("norm", norm, "t-stage")], log=True, bands=bands)
     figures = _figure("Tokens per second", speeds, css="t-stage") + _figure(
-        "Gradient norm", norms, "before clipping, logarithmic", "t-stage"
+        "Gradient norm", norms, "before clipping", "t-stage"
     )
-    return TrainingCurves(loss, by_source, figures, _training_summary(run, stages, losses))
+    return TrainingCurves(base, loss, by_source, figures, _training_summary(run, stages, losses))
+
+
+def _base_figures(run: Run) -> list[Figure]:
+    """Loss of each base part, then how often each attribute of a patch is told right."""
+    figures = []
+    for part in run.base:
+        loss = _curve(part.metrics, _field("loss"))
+        chart = line_chart(f"Loss of the base {part.name}", [Series("loss", loss, "t-stage")], write_y=fixed)
+        figures += _figure(f"{part.name.capitalize()}: loss", chart, _change(loss, fixed), "t-stage")
+    for part in run.base:
+        for name in dict.fromkeys(name for line in part.metrics for name in mapping(line.get("accuracy"))):
+            points = _curve(part.metrics, _entry("accuracy", name))
+            chart = line_chart(
+                f"Accuracy of {name}",
+                [Series("accuracy", points, "t-stage")],
+                low=0.0,
+                y_values=(1.0,),
+                write_y=_whole,
+                write_tick=_whole,
+            )
+            figures += _figure(f"{part.name.capitalize()}: {name}", chart, "accuracy", "t-stage")
+    return figures
+
+
+def _field(name: str) -> Callable[[Record], object]:
+    return lambda line: line.get(name)
 
 
 def _entry(field: str, key: str) -> Callable[[Record], object]:
@@ -139,44 +172,55 @@ def rl_curves(run: Run) -> RlCurves | None:
     if stage is None or not stage.metrics:
         return None
     metrics = stage.metrics
-    reward = _curve(metrics, lambda line: line.get("reward"))
-    gap = _curve(metrics, lambda line: line.get("logprob_gap"))
+    reward = _curve(metrics, _field("reward"))
+    gap = _curve(metrics, _field("logprob_gap"))
     overview = _figure(
         "Mean reward",
-        line_chart("Mean reward", [Series("reward", reward, "t-rl")], write_y=fixed),
+        line_chart("Mean reward", [Series("reward", reward, "t-rl")], x_label="updates", write_y=fixed),
         _change(reward, fixed),
         "t-rl",
     )
     overview += _figure(
-        "Sampling against training",
+        "Log-probability gap",
         line_chart(
             "Mean absolute gap between sampling and training log-probabilities, logarithmic",
             [Series("gap", gap, "t-rl")],
+            x_label="updates",
             log=True,
-            write_y=lambda value: significant(value, 2) if value >= 0.01 else f"{value:.0e}".replace("e-0", "e−"),
+            write_y=_power,
+            write_tick=_power,
             reference=(LOGPROB_LIMIT, "limit"),
         ),
-        "mean |log-probability gap|; under 1e−5 is on-policy",
+        "sampling against training",
         "t-rl",
     )
     overview += _figure(
         "Groups kept",
-        line_chart("Share of groups kept", [Series("kept", _curve(metrics, _kept), "t-rl")], low=0.0, write_y=_whole),
-        "not all right, not all wrong: they carry a signal",
+        line_chart(
+            "Share of groups kept",
+            [Series("kept", _curve(metrics, _kept), "t-rl")],
+            x_label="updates",
+            low=0.0,
+            y_values=(0.0, 1.0),
+            write_y=_whole,
+            write_tick=_whole,
+        ),
+        "neither all right nor all wrong",
         "t-rl",
     )
     for title, field, caption in (
-        ("Entropy", "entropy", "of the sampled tokens, nats"),
+        ("Entropy", "entropy", "nats per token"),
         ("Gradient norm", "grad_norm", ""),
-        ("Tokens per second", "tokens_per_second", "sampling and update together"),
+        ("Tokens per second", "tokens_per_second", "of sampling"),
     ):
-        points = _curve(metrics, lambda line, field=field: line.get(field))  # type: ignore[misc]
-        overview += _figure(title, line_chart(title, [Series(title.lower(), points, "t-rl")], low=0.0), caption, "t-rl")
+        points = _curve(metrics, _field(field))
+        chart = line_chart(title, [Series(title.lower(), points, "t-rl")], x_label="updates", low=0.0)
+        overview += _figure(title, chart, caption, "t-rl")
     gaps = [y for _, y in gap]
     return RlCurves(
         overview,
         _by_task(metrics, "reward_by_task", "Reward", fixed, shared=True),
-        _by_task(metrics, "length_by_task", "Response length", lambda value: significant(value), shared=False),
+        _by_task(metrics, "length_by_task", "Response length", significant, shared=False),
         _rl_summary(stage, reward, gaps),
         max(gaps, default=None),
     )
@@ -185,6 +229,10 @@ def rl_curves(run: Run) -> RlCurves | None:
 def _kept(line: Record) -> float | None:
     sampled, kept = finite(line.get("groups_sampled")), finite(line.get("groups_kept"))
     return kept / sampled if sampled and kept is not None else None
+
+
+def _power(value: float) -> str:
+    return significant(value, 2) if value >= 0.01 else f"{value:.0e}".replace("e-0", "e−").replace("e-", "e−")
 
 
 def _whole(value: float) -> str:
@@ -199,7 +247,12 @@ def _by_task(
         points = _curve(metrics, _entry(field, task))
         series = [Series(name.lower(), points, task_class(task))]
         chart = line_chart(
-            f"{name}: {task_name(task)}", series, low=0.0, y_values=(0.0, 1.0) if shared else (), write_y=write
+            f"{name}: {task_name(task)}",
+            series,
+            x_label="updates",
+            low=0.0,
+            y_values=(0.0, 1.0) if shared else (),
+            write_y=write,
         )
         figures += _figure(task_name(task), chart, _change(points, write), task_class(task))
     return figures

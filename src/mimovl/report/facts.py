@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mimovl.report.format import compact, date, duration, finite, integer, megabytes, percent
-from mimovl.report.palette import source_class, source_name, stage_title
+from mimovl.report.palette import lower_first, source_class, source_name, stage_title
 from mimovl.report.run_directory import Record, Run, mapping
 
 __all__ = ["Amount", "DataFacts", "KeyNumber", "data_facts", "key_numbers", "machine_facts", "timings"]
@@ -76,10 +76,14 @@ def key_numbers(run: Run) -> list[KeyNumber]:
     tokens = _sum(finite(line.get("tokens")) for line in lasts)
     images = _sum(finite(line.get("images")) for line in lasts)
     if tokens:
-        numbers.append(KeyNumber("Training tokens", compact(tokens), f"{compact(images)} pictures and clips" if images else ""))
+        numbers.append(
+            KeyNumber("Training tokens", compact(tokens), f"{compact(images)} pictures and clips" if images else "")
+        )
     if run.rl is not None and run.rl.metrics:
         sampled = _sum(finite(line.get("groups_sampled")) for line in run.rl.metrics)
-        numbers.append(KeyNumber("RL updates", compact(run.rl.steps_done), f"{compact(sampled)} groups sampled" if sampled else ""))
+        numbers.append(
+            KeyNumber("RL updates", compact(run.rl.steps_done), f"{compact(sampled)} groups sampled" if sampled else "")
+        )
     peak = finite(run.info.get("peak_memory_mb"))
     if peak:
         memory = finite(mapping(run.info.get("machine")).get("memory_gb"))
@@ -117,9 +121,9 @@ def timings(run: Run) -> list[Amount]:
 
 
 def _step_name(name: str) -> str:
-    first, _, rest = name.partition("/")
+    first, *rest = name.replace("/", " ").split(" ", 1)
     if rest:
-        return f"{stage_title(first)} {rest.split('-')[0]}: {stage_title(rest).lower()}"
+        return f"{stage_title(first)} {rest[0].split('-')[0]}: {lower_first(stage_title(rest[0]))}"
     number = name.split("-")[0]
     return f"{number} {stage_title(name)}" if number.isdigit() else stage_title(name)
 
@@ -129,7 +133,7 @@ def _step_class(name: str) -> str:
 
 
 def data_facts(run: Run) -> DataFacts | None:
-    """Counts by source, drops by reason, and pictures removed because a held-out one looks the same; None if unknown."""
+    """Counts by source, drops by reason, pictures removed because a held-out one looks the same; None if unknown."""
     data = mapping(run.info.get("data"))
     if not data:
         return None

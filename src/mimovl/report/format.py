@@ -23,6 +23,7 @@ __all__ = [
     "percent",
     "plural",
     "points",
+    "signed_fixed",
     "significant",
 ]
 
@@ -118,7 +119,17 @@ def points(value: Any, digits: int = 1) -> str:
 
     def write(number: float) -> str:
         text = f"{100 * number:+.{digits}f}"
-        return text[1:] if float(text) == 0 else text
+        return text[1:] if not text.strip("+-0.") else text
+
+    return _or_dash(write, value)
+
+
+def signed_fixed(value: Any, digits: int = 2) -> str:
+    """0.418 → ``+0.42``; zero has no sign."""
+
+    def write(number: float) -> str:
+        text = f"{number:+,.{digits}f}"
+        return text[1:] if not text.strip("+-0.") else text
 
     return _or_dash(write, value)
 

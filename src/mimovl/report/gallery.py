@@ -10,26 +10,24 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from mimovl.report.format import finite, fixed, integer, percent
 from mimovl.report.geometry import (
-    Geometry,
     after_thought,
+    asked_about,
     gold_geometry,
     gold_text,
     read_geometry,
     thought_of,
 )
-from mimovl.report.overlay import clip_overlay, picture_overlay
+from mimovl.report.overlay import Drawing, draw
 from mimovl.report.palette import in_order, task_class, task_name
 from mimovl.report.pictures import Pictures
 from mimovl.report.run_directory import Record, mapping
 
-__all__ = ["Card", "Gallery", "build_gallery", "clip_text", "draw", "outcome_words"]
+__all__ = ["Card", "Gallery", "build_gallery", "clip_text", "outcome_words"]
 
 SEED = 0
-CARDS = 84
+CARDS = 66
 """About how many cards the gallery shows, over all tasks."""
 _PER_TASK = (4, 10)
 """Fewest and most cards of a task."""
@@ -45,7 +43,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class Card:
-    """One answer, ready to show. ``picture`` is None for text-only questions and pictures that are not there."""
+    """One answer, ready to show."""
 
     task: str
     task_name: str
@@ -55,11 +53,12 @@ class Card:
     mode: str
     language: str
     prompt: str
-    picture: Markup | None
-    missing_picture: bool
+    shown: Drawing
     said: str
     truth: str
     thought: str
+    whole: str
+    """The completion as written, where ``said`` is only the boxes or the point that the grader read from it."""
     score: str
     tokens: str
     id: str
@@ -98,21 +97,6 @@ def outcome_words(outcome: object) -> str:
     return _OUTCOMES.get(str(outcome), str(outcome or "").lower())
 
 
-def draw(
-    pictures: Pictures, line: Record, sample_id: str, truth: Geometry, said: Sequence[tuple[Geometry, str]], title: str
-) -> tuple[Markup | None, bool]:
-    """The picture or clip of a line with overlays, and whether one should be there but is not."""
-    media = line.get("media")
-    names = [name for name in media if isinstance(name, str)] if isinstance(media, list | tuple) else []
-    embedded = pictures.embed(sample_id, names)
-    if embedded is None:
-        return None, bool(names)
-    if embedded.seconds:
-        return clip_overlay(embedded, truth, said, title), False
-    width, height = finite(line.get("width")) or 0, finite(line.get("height")) or 0
-    return picture_overlay(embedded, width, height, truth, said, title), False
-
-
 def build_gallery(
     checkpoint: str, answers: Sequence[Record], modes: Mapping[str, str], pictures: Pictures, *, cards: int = CARDS
 ) -> Gallery | None:
@@ -140,7 +124,7 @@ def build_gallery(
     tasks = []
     for task in in_order(by_task):
         lines = by_task[task]
-        chosen = random.Random(f"{SEED} {task}").sample(lines, min(each, len(lines)))
+        chosen = random.Random(f"{SEED} {task!a}").sample(lines, min(each, len(lines)))
         made += [_card(task, line, pictures) for line in chosen]
         tasks.append((task, task_name(task), task_class(task), len(chosen)))
     everything = [line for lines in by_task.values() for line in lines]
@@ -152,12 +136,17 @@ def _card(task: str, line: Record, pictures: Pictures) -> Card:
     gold = mapping(line.get("gold"))
     kind, completion = str(gold.get("kind") or ""), str(line.get("completion") or "")
     truth = gold_geometry(kind, gold.get("answer"))
-    said = read_geometry(kind, str(line.get("answer") or "")) or read_geometry(kind, after_thought(completion))
+    said = read_geometry(kind, completion)
     right = line.get("outcome") == "CORRECT"
     prompt = clip_text(line.get("prompt")).removesuffix("/no_think").strip()
     title = f"{task_name(task)}: {clip_text(prompt, 120)} ({outcome_words(line.get('outcome'))})"
-    css = "said" if right else "said wrong"
-    picture, missing = draw(pictures, line, str(line.get("id") or ""), truth, [(said, css)], title)
+    drawn = [(said, "said" if right else "said wrong")]
+    if not truth:
+        drawn.append((asked_about(prompt), "asked"))
+    shown = draw(pictures, line, str(line.get("id") or ""), truth, drawn, title)
+    answer = after_thought(completion)
+    read = clip_text(line.get("answer"))
+    short = read if kind in ("box", "point") and said and "invalid" not in read else ""
     score = finite(line.get("score"))
     return Card(
         task=task,
@@ -168,11 +157,11 @@ def _card(task: str, line: Record, pictures: Pictures) -> Card:
         mode="thinking" if line.get("mode") == "thinking" else "not thinking",
         language=str(line.get("language") or ""),
         prompt=prompt,
-        picture=picture,
-        missing_picture=missing,
-        said=clip_text(after_thought(completion)),
+        shown=shown,
+        said=short or clip_text(answer),
         truth=clip_text(gold_text(kind, gold.get("answer"))),
         thought=clip_text(thought_of(completion), 4_000),
+        whole=clip_text(answer) if short else "",
         score=fixed(score) if score not in (None, 0.0, 1.0) else "",
         tokens=integer(line.get("tokens")) if finite(line.get("tokens")) else "",
         id=str(line.get("id") or ""),

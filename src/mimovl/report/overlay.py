@@ -3,22 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
 
-from mimovl.report.geometry import Box, Geometry
-from mimovl.report.pictures import Embedded
+from mimovl.report.format import finite
+from mimovl.report.geometry import Geometry
+from mimovl.report.pictures import Embedded, Pictures
+from mimovl.report.run_directory import Record
+from mimovl.verify.box import Box
 
-__all__ = ["clip_overlay", "picture_overlay"]
+__all__ = ["Drawing", "clip_overlay", "draw", "picture_overlay"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture or clip with its overlays; ``markup`` is None where there is none, or it is ``missing``."""
+
+    markup: Markup | None
+    missing: bool = False
+    is_clip: bool = False
+
+
+def draw(
+    pictures: Pictures, line: Record, sample_id: str, truth: Geometry, said: Sequence[tuple[Geometry, str]], title: str
+) -> Drawing:
+    """Draw the picture or clip that a line of answers or rollouts names.
+
+    Args:
+        pictures: Where to look for it.
+        line: The line, with ``media`` and, if known, ``width`` and ``height`` as the model saw them.
+        sample_id: Of the question.
+        truth: What is right.
+        said: What was said, each with its CSS class.
+        title: For screen readers.
+    """
+    media = line.get("media")
+    names = [name for name in media if isinstance(name, str)] if isinstance(media, list | tuple) else []
+    embedded = pictures.embed(sample_id, names)
+    if embedded is None:
+        return Drawing(None, missing=bool(names))
+    if embedded.seconds:
+        return Drawing(clip_overlay(embedded, truth, said, title), is_clip=True)
+    width, height = finite(line.get("width")) or 0, finite(line.get("height")) or 0
+    return Drawing(picture_overlay(embedded, width, height, truth, said, title))
 
 
 def _rect(css: str, box: Box, width: float, height: float) -> str:
-    """A rectangle with a light casing under it, clipped to a little beyond the picture so that it stays visible."""
+    """A rectangle with a light casing under it, clipped to the picture so that it stays visible.
+
+    What a question asks about is drawn a little around it, for letters are small.
+    """
+    if css == "asked":
+        box = (box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2)
     x1, x2 = (min(max(x, 0.0), width) for x in (box[0], box[2]))
     y1, y2 = (min(max(y, 0.0), height) for y in (box[1], box[3]))
     place = f'x="{x1:.1f}" y="{y1:.1f}" width="{max(x2 - x1, 0.5):.1f}" height="{max(y2 - y1, 0.5):.1f}"'
-    return f'<rect class="casing" {place}/><rect class="{css}" {place}/>'
+    casing = "asked-casing" if css == "asked" else "casing"
+    return f'<rect class="{casing}" {place}/><rect class="{css}" {place}/>'
 
 
 def _cross(css: str, x: float, y: float, width: float, height: float) -> str:
@@ -60,9 +103,8 @@ def clip_overlay(clip: Embedded, truth: Geometry, said: Sequence[tuple[Geometry,
 
     def bar(css: str, span: tuple[float, float]) -> str:
         start, end = (min(max(at / seconds, 0.0), 1.0) for at in sorted(span))
-        return (
-            f'<span class="bar {css}"><i style="left:{100 * start:.2f}%;width:{max(100 * (end - start), 0.8):.2f}%"></i></span>'
-        )
+        place = f"left:{100 * start:.2f}%;width:{max(100 * (end - start), 0.8):.2f}%"
+        return f'<span class="bar {css}"><i style="{place}"></i></span>'
 
     bars = [bar("truth", truth.span)] if truth.span else []
     bars += [bar(css, geometry.span) for geometry, css in said if geometry.span]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["TASKS", "in_order", "source_class", "source_name", "stage_title", "task_class", "task_name"]
+__all__ = ["TASKS", "in_order", "lower_first", "source_class", "source_name", "stage_title", "task_class", "task_name"]
 
 TASKS = {
     "caption": "Captions",
     "attributes": "Attributes",
     "counting": "Counting",
-    "grounding": "Grounding, one object",
-    "multi_grounding": "Grounding, all objects",
+    "grounding": "Grounding",
+    "multi_grounding": "Grounding, several",
     "gui_point": "GUI point",
     "ocr": "Reading text",
     "ocr_box": "Finding text",
@@ -76,6 +76,11 @@ def stage_title(folder: str) -> str:
     """``4-long-context`` → ``Long context``."""
     name = _words(re.sub(r"^\d+-", "", folder)) or folder
     return name[0].upper() + name[1:]
+
+
+def lower_first(label: str) -> str:
+    """A label inside a sentence: ``Stage 4`` → ``stage 4``; ``MORL`` stays."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def in_order(tasks: Iterable[str]) -> list[str]:

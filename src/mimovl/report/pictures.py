@@ -22,7 +22,7 @@ from mimovl.types import Media
 __all__ = ["Embedded", "Pictures"]
 
 _MOST_PIXELS = 40_000_000
-_LARGEST_SIDE = 560
+_LARGEST_SIDE = 480
 """Photos larger than this are scaled down to it."""
 _PNG_SIDE = 256
 """Pictures up to this side are kept as PNG: drawn scenes and letters suffer from JPEG."""
@@ -43,13 +43,15 @@ class Embedded:
 
 
 class Pictures:
-    """The media of the datasets under ``DIR/data``. Opens a dataset when first asked, reads only the asked samples."""
+    """The media of a run's datasets, looked up in order. Opens one when first asked, reads only the asked samples.
 
-    def __init__(self, data: Path, *, budget: int = 3_200_000) -> None:
-        self._paths = [data / "heldout", data / "train"]
-        if data.is_dir():
-            others = (child for child in data.iterdir() if child.is_dir() and child not in self._paths)
-            self._paths += [child for child in sorted(others) if not child.name.startswith(".")]
+    Args:
+        datasets: Dataset folders; those that do not exist are passed over.
+        budget: Most characters of data URIs; beyond it pictures are left out.
+    """
+
+    def __init__(self, datasets: Sequence[Path], *, budget: int = 3_200_000) -> None:
+        self._paths = list(datasets)
         self._datasets: dict[Path, Dataset | None] = {}
         self._left = budget
         self._made: dict[str, Embedded | None] = {}
@@ -57,21 +59,15 @@ class Pictures:
         """Why a dataset could not be used, one sentence each."""
 
     def embed(self, sample_id: str, names: Sequence[str]) -> Embedded | None:
-        """The first of the media ``names`` of a sample; None if there is none, it cannot be read or space is used up."""
+        """The first of a sample's media ``names`` that can be read and still fits into the budget, or None."""
         for name in names:
             if name not in self._made:
                 media = self._find(sample_id, name)
-                made = _encode(media) if media else None
-                if made and len(made.uri) > self._left:
-                    made = None
-                self._left -= len(made.uri) if made else 0
-                self._made[name] = made
-            elif (again := self._made[name]) is not None:
-                self._left -= len(again.uri)
-                if self._left < 0:
-                    return None
-            if self._made[name]:
-                return self._made[name]
+                self._made[name] = _encode(media) if media else None
+            made = self._made[name]
+            if made is not None and len(made.uri) <= self._left:
+                self._left -= len(made.uri)
+                return made
         return None
 
     def _find(self, sample_id: str, name: str) -> Media | None:
@@ -153,4 +149,6 @@ def _strip(image: Image.Image, frames: int, fps: float) -> Embedded:
         wanted = seconds * (index + 0.5) / shown
         image.seek(max(number for number, start in enumerate(starts) if start <= wanted))
         strip.paste(image.convert("RGB").resize(size), (index * size[0], 0))
+        if index:
+            strip.paste((255, 255, 255), (index * size[0] - 1, 0, index * size[0] + 1, size[1]))
     return Embedded(_uri(strip, "PNG" if max(size) <= _PNG_SIDE else "JPEG"), strip.width, strip.height, seconds)

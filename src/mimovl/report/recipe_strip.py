@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
 from mimovl.report.format import compact, duration, finite, integer, learning_rate, plural
 from mimovl.report.palette import stage_title
 from mimovl.report.run_directory import Record, Run, Stage, mapping
@@ -18,7 +16,7 @@ from mimovl.report.run_directory import Record, Run, Stage, mapping
 __all__ = ["Part", "StripStep", "recipe_strip"]
 
 State = Literal["done", "running", "waiting"]
-_PARTS = {"vision": "Vision encoder", "projector": "Projector", "language": "Language model"}
+_PARTS = {"vision": "Vision", "projector": "Projector", "language": "Language"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Part:
 class StripStep:
     """One card of the strip."""
 
-    kind: Literal["data", "stage", "rl", "scores"]
+    kind: Literal["data", "base", "stage", "rl", "scores"]
     number: str
     title: str
     state: State
@@ -50,34 +48,37 @@ class StripStep:
 
 def recipe_strip(run: Run) -> list[StripStep]:
     """The cards of the strip, in order of running."""
-    planned = _planned_stages(run.recipe)
+    planned = _planned_stages(run.settings)
     names = [stage.name for stage in run.training]
     names += [name for name in planned if name not in names]
     begun = {stage.name: stage for stage in run.training}
-    steps = [_data_step(run)]
+    steps = [_data_step(run), *([_base_step(run)] if run.base else [])]
     for name in sorted(names, key=lambda name: int(name.split("-")[0])):
         steps.append(_stage_step(name, begun.get(name), planned.get(name, {})))
     rl = run.rl
     if rl is not None:
         steps.append(_rl_step(rl))
-    elif "rl" in _recipe(run.recipe) or "morl" in _recipe(run.recipe):
-        steps.append(StripStep("rl", "RL", "MORL", "waiting", (), ("mixed on-policy RL",), None))
+    elif planned_rl := mapping(run.settings.get("rl")):
+        facts = _present([plural(planned_rl.get("steps"), "update") if finite(planned_rl.get("steps")) else ""])
+        title = stage_title(str(planned_rl.get("name") or "morl"))
+        parts = _parts(planned_rl.get("train"), mapping(planned_rl.get("learning_rate")))
+        steps.append(StripStep("rl", "RL", title, "waiting", parts, facts, None))
     return [*steps, _scores_step(run)]
 
 
-def _recipe(text: str) -> Record:
-    try:
-        return mapping(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError):
-        return {}
-
-
-def _planned_stages(text: str) -> dict[str, Record]:
+def _planned_stages(settings: Record) -> dict[str, Record]:
     """Folder name → section of the recipe; a stage's folder is its number and name."""
-    recipe = _recipe(text)
-    listed = recipe.get("stages") or mapping(recipe.get("train")).get("stages")
+    listed = settings.get("stages")
     sections = [mapping(section) for section in listed] if isinstance(listed, list) else []
     return {f"{number}-{section.get('name', 'stage')}": section for number, section in enumerate(sections, 1)}
+
+
+def _base_step(run: Run) -> StripStep:
+    facts = [_steps_fact(part, {}) + f", {part.name}" for part in run.base]
+    seconds = finite(mapping(run.info.get("seconds")).get("base"))
+    state: State = "done" if seconds else "running"
+    names = [part.name for part in run.base]
+    return StripStep("base", "", "Base parts", state, _parts(names, {}), tuple(facts), seconds)
 
 
 def _parts(trained: Any, rates: Record) -> tuple[Part, ...]:
@@ -113,9 +114,7 @@ def _stage_step(name: str, stage: Stage | None, planned: Record) -> StripStep:
     rates = mapping(done.get("learning_rate")) or mapping(planned.get("learning_rate"))
     parts = _parts(done.get("trained") or planned.get("train"), rates)
     seconds = finite(done.get("seconds")) or finite(last.get("seconds"))
-    return StripStep(
-        "stage", name.split("-")[0], stage_title(name), _state(stage), parts, _present(facts), seconds
-    )
+    return StripStep("stage", name.split("-")[0], stage_title(name), _state(stage), parts, _present(facts), seconds)
 
 
 def _rl_step(stage: Stage) -> StripStep:
@@ -149,7 +148,11 @@ def _scores_step(run: Run) -> StripStep:
     facts: list[str] = []
     if scored:
         questions = sum(finite(mapping(score).get("n")) or 0 for score in scored[-1].scores.values())
-        facts = [plural(len(scored), "checkpoint"), plural(len(scored[-1].scores), "task"), plural(questions, "question")]
+        facts = [
+            plural(len(scored), "checkpoint"),
+            plural(len(scored[-1].scores), "task"),
+            plural(questions, "question"),
+        ]
     times = [finite(checkpoint.summary.get("seconds")) or 0 for checkpoint in scored]
     state: State = "waiting" if not scored else "done" if run.finished or not run.stages else "running"
     return StripStep("scores", "", "Scores", state, (), _present(facts), sum(times) or None)

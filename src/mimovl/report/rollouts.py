@@ -10,11 +10,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from mimovl.report.format import finite, fixed, integer
-from mimovl.report.gallery import clip_text, draw, outcome_words
-from mimovl.report.geometry import Geometry, after_thought, gold_geometry, gold_text, read_geometry, thought_of
+from mimovl.report.format import finite, fixed, integer, signed_fixed
+from mimovl.report.gallery import clip_text, outcome_words
+from mimovl.report.geometry import after_thought, gold_geometry, gold_text, read_geometry, thought_of
+from mimovl.report.overlay import Drawing, draw
 from mimovl.report.palette import in_order, task_class, task_name
 from mimovl.report.pictures import Pictures
 from mimovl.report.run_directory import Record, Stage, mapping, sample_lines, step_of
@@ -50,10 +49,10 @@ class Group:
     css: str
     step: str
     when: str
+    mode: str
     prompt: str
     truth: str
-    picture: Markup | None
-    missing_picture: bool
+    shown: Drawing
     attempts: list[Attempt]
     hidden: int
     mean: str
@@ -67,12 +66,10 @@ def build_groups(stage: Stage, pictures: Pictures, notes: list[str]) -> list[Gro
     for when, first, end in (("early", 0.0, 1 / 3), ("late", 2 / 3, 1.0)):
         for task in in_order(str(line.get("task") or "") for line in lines):
             window = [
-                line
-                for line in lines
-                if line.get("task") == task and first * last <= step_of(line) <= end * last
+                line for line in lines if line.get("task") == task and first * last <= step_of(line) <= end * last
             ]
             if window:
-                chosen.append((random.Random(f"{SEED} {when} {task}").choice(window), when))
+                chosen.append((random.Random(f"{SEED} {when} {task!a}").choice(window), when))
     order = in_order(str(line.get("task") or "") for line, _ in chosen)
     chosen.sort(key=lambda pair: (order.index(str(pair[0].get("task") or "")), pair[1]))
     return [_group(line, when, pictures) for line, when in chosen[:_MOST_GROUPS]]
@@ -87,25 +84,31 @@ def _group(line: Record, when: str, pictures: Pictures) -> Group:
     gold = mapping(line.get("gold"))
     kind, task = str(gold.get("kind") or ""), str(line.get("task") or "")
     everything = sorted(_completions(line), key=lambda one: -(finite(one.get("reward")) or 0.0))
-    shown = _spread(everything)
+    drawn = _spread(everything)
     largest = max((abs(finite(one.get("advantage")) or 0.0) for one in everything), default=0.0) or 1.0
-    attempts = [_attempt(one, largest) for one in shown]
+    attempts = [_attempt(one, largest) for one in drawn]
     truth = gold_geometry(kind, gold.get("answer"))
-    said = [(_read(kind, one), "said better" if (finite(one.get("advantage")) or 0) >= 0 else "said worse") for one in shown]
+    said = [
+        (
+            read_geometry(kind, str(one.get("text") or "")),
+            "said better" if (finite(one.get("advantage")) or 0) >= 0 else "said worse",
+        )
+        for one in drawn
+    ]
     title = f"{task_name(task)}: all answers to {clip_text(line.get('prompt'), 120)}"
-    picture, missing = draw(pictures, line, str(line.get("sample_id") or ""), truth, said[::-1], title)
+    shown = draw(pictures, line, str(line.get("sample_id") or ""), truth, said[::-1], title)
     rewards = [finite(one.get("reward")) or 0.0 for one in everything]
     return Group(
         task_name=task_name(task),
         css=task_class(task),
         step=integer(line.get("step")),
         when=when,
+        mode="not thinking" if str(line.get("prompt")).rstrip().endswith("/no_think") else "thinking",
         prompt=clip_text(line.get("prompt")).removesuffix("/no_think").strip(),
         truth=clip_text(gold_text(kind, gold.get("answer"))),
-        picture=picture,
-        missing_picture=missing,
+        shown=shown,
         attempts=attempts,
-        hidden=len(everything) - len(shown),
+        hidden=len(everything) - len(drawn),
         mean=fixed(sum(rewards) / max(len(rewards), 1)),
     )
 
@@ -118,20 +121,15 @@ def _spread(sorted_completions: Sequence[Record]) -> list[Record]:
     return [sorted_completions[round(index * (count - 1) / (_MOST_ATTEMPTS - 1))] for index in range(_MOST_ATTEMPTS)]
 
 
-def _read(kind: str, one: Record) -> Geometry:
-    return read_geometry(kind, after_thought(str(one.get("text") or "")))
-
-
 def _attempt(one: Record, largest: float) -> Attempt:
     text = str(one.get("text") or "")
     reward, advantage = finite(one.get("reward")), finite(one.get("advantage"))
-    signed = fixed(advantage) if advantage is None or advantage <= 0 else f"+{fixed(advantage)}"
     return Attempt(
         answer=clip_text(after_thought(text), 600),
         thought=clip_text(thought_of(text), 3_000),
         reward=fixed(reward),
         reward_share=min(max(reward or 0.0, 0.0), 1.0),
-        advantage=signed,
+        advantage=signed_fixed(advantage),
         bar=(advantage or 0.0) / largest,
         outcome=outcome_words(one.get("outcome")),
         right=one.get("outcome") == "CORRECT",

@@ -1,7 +1,8 @@
 """Reads a run directory, however unfinished: what is missing stays empty, what is damaged is noted, nothing raises.
 
     run.json  recipe.yaml  N-stage/{metrics.jsonl, done.json}  N-morl/{…, rollouts.jsonl}
-    evaluate/CHECKPOINT/{scores.json, summary.json, answers.jsonl}  data/{train, heldout}
+    evaluate/CHECKPOINT/{scores.json, summary.json, answers.jsonl}  data/{train, prompts, heldout}
+    base/{vision, language}/metrics.jsonl of a run that makes its own base parts
 
 A run killed and resumed may have written a step twice, or torn its last line: the last writing of a step counts.
 """
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mimovl.errors import UsageError
 from mimovl.report.format import finite
@@ -32,7 +35,7 @@ def mapping(value: Any) -> Record:
 
 @dataclass(frozen=True)
 class Stage:
-    """A training stage or the reinforcement learning: its folder's name, metrics by step, and what ``done.json`` says."""
+    """A training stage or the reinforcement learning: its folder, metrics by step, and what ``done.json`` says."""
 
     name: str
     path: Path
@@ -78,6 +81,8 @@ class Run:
     path: Path
     info: Record = field(default_factory=dict)
     recipe: str = ""
+    base: list[Stage] = field(default_factory=list)
+    """Training of the base parts, in a run that makes its own."""
     stages: list[Stage] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -92,6 +97,22 @@ class Run:
     def rl(self) -> Stage | None:
         """The reinforcement learning, if it has begun."""
         return next((stage for stage in reversed(self.stages) if stage.is_rl), None)
+
+    @property
+    def settings(self) -> Record:
+        """The effective recipe; empty if it is missing or damaged."""
+        try:
+            return mapping(yaml.safe_load(self.recipe))
+        except (yaml.YAMLError, RecursionError, ValueError):
+            return {}
+
+    @property
+    def datasets(self) -> list[Path]:
+        """Where the pictures may be: the run's own datasets, held-out first, then imported ones."""
+        folders = [self.path / "data"]
+        imported = mapping(self.settings.get("data")).get("imported")
+        folders += [Path(imported)] if imported and isinstance(imported, str) else []
+        return [folder / name for folder in folders for name in ("heldout", "prompts", "train")]
 
     @property
     def finished(self) -> bool:
@@ -141,7 +162,7 @@ def sample_lines(path: Path, most: int, notes: list[str], seed: int = 0) -> list
                     kept[place] = (index, line)
     except OSError as error:
         notes.append(f"{_short(path)} cannot be read: {error.strerror}.")
-    records = []
+    records: list[Record] = []
     for _, line in sorted(kept):
         try:
             record = json.loads(line)
@@ -193,6 +214,11 @@ def read_run(path: Path) -> Run:
         run.recipe = (path / "recipe.yaml").read_text("utf-8", errors="replace")
     except OSError:
         pass
+    run.base = [
+        _read_stage(path / "base" / part, run.notes)
+        for part in ("vision", "language")
+        if (path / "base" / part).is_dir()
+    ]
     run.stages = [_read_stage(folder, run.notes) for folder in _folders(path)]
     for folder in _folders(path / "evaluate"):
         scores = _read_json(folder / "scores.json", run.notes)

@@ -1,18 +1,22 @@
 """Axes: from data to pixels, ticks at round numbers, and curves made readable.
 
-Ticks step by 1, 2, 2.5 or 5 times a power of ten. Smoothing is an exponential moving average with Adam's bias
-correction, so the first points are not drawn towards zero; raw points always stay visible beside it.
+Ticks step by 1, 2, 2.5 or 5 times a power of ten. Smoothing is a centred average, so a smoothed curve does not lag
+behind what happened; the raw points always stay visible beside it.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Point", "Scale", "linear_scale", "log_scale", "smooth", "thin"]
+import numpy as np
+
+__all__ = ["Point", "Scale", "linear_scale", "log_scale", "smooth", "smooth_pieces", "thin"]
 
 Point = tuple[float, float]
+_SMOOTH_POINTS = 200
 _HUGE = 1e30
 """Beyond this (and below its inverse, for logarithms) a value is drawn on the border: axes stay finite."""
 
@@ -72,17 +76,29 @@ def log_scale(values: Sequence[float], start: float, end: float, *, ticks: int =
 
 
 def smooth(points: Sequence[Point], *, log: bool = False) -> list[Point]:
-    """An exponential moving average over about a fifteenth of the curve, averaged in logarithms if ``log``."""
+    """A centred moving average with triangular weights, a twelfth of the curve wide; of logarithms if ``log``.
+
+    At the ends the window is cut off, not moved, so the last point is the mean of the last few. Long curves are first
+    averaged in ``_SMOOTH_POINTS`` buckets. Fewer than eight points are left as they are.
+    """
     if len(points) < 8:
         return list(points)
-    keep = 1 - 1 / max(2.0, len(points) / 15)
-    total = weight = 0.0
-    curve = []
-    for x, y in points:
-        value = math.log10(y) if log else y
-        total, weight = keep * total + value, keep * weight + 1
-        curve.append((x, 10 ** (total / weight) if log else total / weight))
-    return curve
+    size = math.ceil(len(points) / _SMOOTH_POINTS)
+    buckets = [points[first : first + size] for first in range(0, len(points), size)]
+    xs = [points[0][0], *(bucket[-1][0] for bucket in buckets[1:])]
+    ys = np.array([sum(math.log10(y) if log else y for _, y in bucket) / len(bucket) for bucket in buckets])
+    reach = max(2, len(buckets) // 24)
+    window = np.concatenate([np.arange(1, reach + 2), np.arange(reach, 0, -1)]).astype(float)
+    curve = np.convolve(ys, window, "same") / np.convolve(np.ones_like(ys), window, "same")
+    return [(x, float(10**value if log else value)) for x, value in zip(xs, curve, strict=True)]
+
+
+def smooth_pieces(points: Sequence[Point], edges: Sequence[float] = (), *, log: bool = False) -> list[list[Point]]:
+    """The curve smoothed on its own between any two ``edges`` of the x axis; stretches without points are left out."""
+    runs: list[list[Point]] = [[] for _ in range(len(edges) + 1)]
+    for point in points:
+        runs[bisect_left(edges, point[0])].append(point)
+    return [smooth(run, log=log) for run in runs if run]
 
 
 def thin(points: Sequence[Point], most: int = 240) -> list[Point]:

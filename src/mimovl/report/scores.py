@@ -1,40 +1,39 @@
-"""Scores as the page shows them: the headline table, panels by checkpoint, paired differences, how answers ended.
+"""The scores a reader wants first: a sentence that says what the run showed, and a table with a row a task.
 
 Two checkpoints are compared: reinforcement learning against the last stage before it, or, in a run without it,
-the last checkpoint against the first. The differences themselves are computed by ``mimovl.evaluate``.
+the last checkpoint against the first. Scores and differences are computed by ``mimovl.evaluate``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mimovl.report.differences import Difference
-from mimovl.report.format import finite, integer, percent, plural, points
-from mimovl.report.palette import in_order, stage_title, task_class, task_name
+from mimovl.evaluate import Comparison, Difference
+from mimovl.report.format import finite, fixed, integer, percent, plural, points
+from mimovl.report.palette import in_order, lower_first, stage_title, task_class, task_name
 from mimovl.report.run_directory import Checkpoint, Record, Run, mapping
-from mimovl.report.scale import linear_scale
 
 __all__ = [
-    "Forest",
     "Mark",
     "ScoreRow",
     "ScoreTable",
     "checkpoint_label",
     "compared",
-    "forest",
+    "interval_text",
+    "measure_text",
     "score_table",
-    "verdict_of",
+    "verdict_class",
     "verdict_sentence",
 ]
-
-MEAN = "mean reward"
-"""Key of the row over all tasks."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A dot with its interval on a horizontal axis, in per cent of its width. ``kind`` is before or after."""
+    """A dot with its interval on a horizontal axis, in per cent of its width.
+
+    ``kind`` is ``before`` or ``after``: the upper, hollow one or the lower, filled one.
+    """
 
     kind: str
     at: str
@@ -44,7 +43,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A row of the headline table or of the paired differences."""
+    """A row of the table."""
 
     name: str
     css: str
@@ -69,17 +68,6 @@ class ScoreTable:
     rows: list[ScoreRow]
 
 
-@dataclass(frozen=True)
-class Forest:
-    """Paired differences on one axis: ``zero`` and ``ticks`` are places in per cent of its width."""
-
-    before: str
-    after: str
-    rows: list[ScoreRow]
-    zero: str
-    ticks: list[tuple[str, str]]
-
-
 def checkpoint_label(name: str) -> str:
     """``5-morl`` → ``MORL``; ``4-long-context`` → ``Stage 4``; ``0-base`` → ``Base``."""
     number = name.split("-")[0]
@@ -95,13 +83,6 @@ def compared(run: Run) -> tuple[Checkpoint | None, Checkpoint | None]:
     if len(scored) == 1:
         return None, after
     return (scored[-2] if "morl" in after.name else scored[0]), after
-
-
-def verdict_of(difference: Difference | None) -> str:
-    """``better``, ``worse``, or ``none`` where the interval holds zero; empty without a difference."""
-    if difference is None:
-        return ""
-    return "better" if difference.low > 0 else "worse" if difference.high < 0 else "none"
 
 
 def _interval(record: Record) -> tuple[float, float] | None:
@@ -126,22 +107,37 @@ def _mark(kind: str, score: float | None, interval: tuple[float, float] | None) 
     return (Mark(kind, f"{100 * at:.2f}", f"{100 * low:.2f}", f"{100 * max(high - low, 0.0):.2f}"),)
 
 
-def score_table(
-    before: Checkpoint | None, after: Checkpoint, differences: Mapping[str, Difference]
-) -> ScoreTable:
-    """The table a reader wants first: a row a task, the mean reward above them."""
+def score_table(before: Checkpoint | None, after: Checkpoint, comparison: Comparison | None) -> ScoreTable:
+    """A row a task in its headline mode, the mean reward above them."""
     rows = []
+    headline = comparison.headline() if comparison else {}
     was, now = mapping(before.summary.get("mean_reward")) if before else {}, mapping(after.summary.get("mean_reward"))
     if now:
         detail = "over all tasks, weighted equally"
-        rows.append(_row("Mean reward", "t-rl", detail, was, now, differences.get(MEAN), total=True))
+        change = comparison.mean_reward if comparison else None
+        rows.append(_row("Mean reward", "t-rl", detail, was, now, change, total=True))
     for task in in_order(after.scores):
         now = mapping(after.scores.get(task))
         was = mapping(before.scores.get(task)) if before else {}
         words = [str(now.get("metric") or ""), _mode_words(now.get("mode")), f"n = {integer(now.get('n'))}"]
+        words += [measure_text(name, mapping(one).get("score")) for name, one in mapping(now.get("extra")).items()]
         detail = ", ".join(word for word in words if word)
-        rows.append(_row(task_name(task), task_class(task), detail, was, now, differences.get(task)))
+        change = headline[task].score if task in headline else None
+        rows.append(_row(task_name(task), task_class(task), detail, was, now, change))
     return ScoreTable(checkpoint_label(before.name) if before else "", checkpoint_label(after.name), rows)
+
+
+def measure_text(name: str, value: object) -> str:
+    """A further measure with its name: ``recall@0.5 71.2 %``, ``mean absolute error 0.42``."""
+    words = name.replace("_", " ")
+    return f"{words} {fixed(value) if 'error' in name else percent(value)}"
+
+
+def verdict_class(difference: Difference | None) -> str:
+    """``better``, ``worse``, or ``none`` where the interval holds zero; empty without a difference."""
+    if difference is None:
+        return ""
+    return difference.verdict if difference.verdict in ("better", "worse") else "none"
 
 
 def _mode_words(mode: object) -> str:
@@ -163,70 +159,38 @@ def _row(
         now=percent(now.get("score")),
         now_interval=_interval_text(now),
         marks=marks,
-        difference=points(difference.mean) if difference else "",
-        difference_interval=_difference_interval(difference),
-        verdict=verdict_of(difference),
+        difference=points(difference.difference) if difference else "",
+        difference_interval=interval_text(difference) if difference else "",
+        verdict=verdict_class(difference),
     )
 
 
-def _difference_interval(difference: Difference | None) -> str:
-    return f"{points(difference.low)} to {points(difference.high)}" if difference else ""
-
-
-def forest(before: Checkpoint, after: Checkpoint, differences: Mapping[str, Difference]) -> Forest | None:
-    """Paired differences by task on a shared axis around zero, the mean reward first; None without any."""
-    if not differences:
-        return None
-    ends = [end for one in differences.values() for end in (one.low, one.high, one.mean)]
-    scale = linear_scale([*ends, 0.0], 0.0, 100.0, ticks=5)
-    rows = []
-    for key in [*([MEAN] if MEAN in differences else []), *in_order(key for key in differences if key != MEAN)]:
-        one = differences[key]
-        width = f"{scale(one.high) - scale(one.low):.2f}"
-        mark = Mark("after", f"{scale(one.mean):.2f}", f"{scale(one.low):.2f}", width)
-        rows.append(
-            ScoreRow(
-                name="Mean reward" if key == MEAN else task_name(key),
-                css="t-rl" if key == MEAN else task_class(key),
-                detail=f"{plural(one.n, 'pair')}",
-                total=key == MEAN,
-                was=percent(one.before),
-                now=percent(one.after),
-                marks=(mark,),
-                difference=points(one.mean),
-                difference_interval=_difference_interval(one),
-                verdict=verdict_of(one),
-            )
-        )
-    ticks = [(f"{scale(tick):.2f}", points(tick, 0) if abs(100 * tick) >= 1 or tick == 0 else points(tick)) for tick in scale.ticks]
-    return Forest(checkpoint_label(before.name), checkpoint_label(after.name), rows, f"{scale(0.0):.2f}", ticks)
+def interval_text(difference: Difference) -> str:
+    """``+5.9 to +9.4``, percentage points."""
+    return f"{points(difference.interval[0])} to {points(difference.interval[1])}"
 
 
 def verdict_sentence(
-    before: Checkpoint | None, after: Checkpoint | None, differences: Mapping[str, Difference]
+    before: Checkpoint | None, after: Checkpoint | None, comparison: Comparison | None
 ) -> list[tuple[str, bool]]:
-    """What the run showed, as (text, emphasised) pieces; empty before two checkpoints can be compared."""
+    """What the run showed, as (text, emphasised) pieces; empty before anything is scored."""
     if after is None:
         return []
-    reward = finite(mapping(after.summary.get("mean_reward")).get("score"))
-    mean = differences.get(MEAN)
-    if before is None or mean is None:
-        if reward is None:
-            return []
-        return [(f"After {_within(after)} the mean reward on held-out questions is ", False), (percent(reward), True), (".", False)]
-    verdict = verdict_of(mean)
-    verb = {"better": "raised", "worse": "lowered", "none": "did not clearly change"}[verdict]
-    pieces = [(f"{checkpoint_label(after.name)} ", False), (f"{verb} the mean reward", True)]
-    pieces.append((f" on held-out questions over {_within(before)}: {percent(mean.before)} → {percent(mean.after)}, ", False))
-    pieces += [(f"{points(mean.mean)} points", True), (f" (paired 95 % interval {_difference_interval(mean)}). ", False)]
-    pieces.append((_tally([verdict_of(one) for key, one in differences.items() if key != MEAN]), False))
-    return pieces
-
-
-def _within(checkpoint: Checkpoint) -> str:
-    """A label inside a sentence: ``stage 4``, ``MORL``."""
-    label = checkpoint_label(checkpoint.name)
-    return label if label.isupper() else label[0].lower() + label[1:]
+    if before is None or comparison is None:
+        reward = finite(mapping(after.summary.get("mean_reward")).get("score"))
+        start = f"After {lower_first(checkpoint_label(after.name))} the mean reward on held-out questions is "
+        return [] if reward is None else [(start, False), (percent(reward), True), (".", False)]
+    mean = comparison.mean_reward
+    verb = {"better": "raised", "worse": "lowered", "none": "did not clearly change"}[verdict_class(mean)]
+    change = f"{percent(mean.before)} → {percent(mean.after)}, "
+    return [
+        (f"{checkpoint_label(after.name)} ", False),
+        (f"{verb} the mean reward", True),
+        (f" on held-out questions over {lower_first(checkpoint_label(before.name))}: {change}", False),
+        (f"{points(mean.difference)} points", True),
+        (f" (paired 95 % interval {interval_text(mean)}). ", False),
+        (_tally([verdict_class(task.score) for task in comparison.headline().values()]), False),
+    ]
 
 
 def _tally(verdicts: Sequence[str]) -> str:

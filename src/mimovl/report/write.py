@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.metadata
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mimovl import __version__
+from mimovl.evaluate import read_answers
 from mimovl.report.checkpoints import all_scores, mode_rows, panel_label, score_panels
 from mimovl.report.curves import rl_curves, training_curves
-from mimovl.report.differences import Difference, paired_differences
+from mimovl.report.differences import compare, differences
 from mimovl.report.facts import data_facts, key_numbers, machine_facts, timings
 from mimovl.report.format import date, duration, integer, percent, plural
 from mimovl.report.gallery import Gallery, build_gallery
@@ -29,8 +30,8 @@ from mimovl.report.palette import stage_title
 from mimovl.report.pictures import Pictures
 from mimovl.report.recipe_strip import StripStep, recipe_strip
 from mimovl.report.rollouts import build_groups
-from mimovl.report.run_directory import Checkpoint, Run, mapping, read_lines, read_run
-from mimovl.report.scores import checkpoint_label, compared, forest, score_table, verdict_sentence
+from mimovl.report.run_directory import Checkpoint, Run, mapping, read_run
+from mimovl.report.scores import checkpoint_label, compared, score_table, verdict_sentence
 
 __all__ = ["write_report"]
 
@@ -98,9 +99,9 @@ def _asset(environment: Environment, name: str) -> str:
 
 def page_content(run: Run) -> dict[str, Any]:
     """Everything the template shows, section by section."""
-    pictures = Pictures(run.path / "data")
+    pictures = Pictures(run.datasets)
     before, after = compared(run)
-    differences = paired_differences(before, after, run.notes) if before and after else {}
+    comparison = compare(before, after, run.notes)
     scored = [checkpoint for checkpoint in run.checkpoints if checkpoint.scores]
     strip = recipe_strip(run)
     gallery, gallery_of = _gallery(run, pictures)
@@ -110,11 +111,11 @@ def page_content(run: Run) -> dict[str, Any]:
         "name": str(run.info.get("name") or run.path.resolve().name),
         "purpose": str(run.info.get("purpose") or ""),
         "stamp": _stamp(run),
-        "verdict": verdict_sentence(before, after, differences),
+        "verdict": verdict_sentence(before, after, comparison),
         "numbers": key_numbers(run),
         "unfinished": _unfinished(run),
         "sections": SECTIONS,
-        "table": score_table(before, after, differences) if after else None,
+        "table": score_table(before, after, comparison) if after else None,
         "strip": strip,
         "clock": _clock(strip),
         "training": training_curves(run),
@@ -124,7 +125,7 @@ def page_content(run: Run) -> dict[str, Any]:
         "modes": mode_rows(scored[-1]) if scored else [],
         "modes_of": checkpoint_label(scored[-1].name) if scored else "",
         "all_scores": all_scores(scored),
-        "differences": forest(before, after, differences) if before and after else None,
+        "differences": differences(before, after, comparison) if before and after and comparison else None,
         "no_differences": _why_no_differences(before, after),
         "gallery": gallery,
         "gallery_of": gallery_of,
@@ -135,7 +136,7 @@ def page_content(run: Run) -> dict[str, Any]:
         "timings": timings(run),
         "command": _command(run),
         "recipe": run.recipe,
-        "version": _version(),
+        "version": __version__,
         "notes": run.notes + pictures.notes,
     }
 
@@ -143,8 +144,12 @@ def page_content(run: Run) -> dict[str, Any]:
 def _gallery(run: Run, pictures: Pictures) -> tuple[Gallery | None, str]:
     """From the last checkpoint that has answers, even if its scores are not there yet."""
     for checkpoint in reversed(run.checkpoints):
-        lines = list(read_lines(checkpoint.answers, run.notes))
-        modes = {task: str(mapping(score).get("mode")) for task, score in checkpoint.scores.items() if mapping(score).get("mode")}
+        lines = read_answers(checkpoint.answers) if checkpoint.answers.exists() else []
+        modes = {
+            task: str(mapping(score).get("mode"))
+            for task, score in checkpoint.scores.items()
+            if mapping(score).get("mode")
+        }
         gallery = build_gallery(checkpoint.name, lines, modes, pictures)
         if gallery:
             return gallery, checkpoint_label(checkpoint.name)
@@ -171,7 +176,8 @@ def _unfinished(run: Run) -> str:
         progress = f"step {integer(running.steps_done)} of {integer(running.steps_planned)}"
         where = f"{stage_title(running.name)} stands at {progress}"
     else:
-        where = f"{plural(len(begun), 'step')} of training finished" if begun else "training has not begun"
+        nothing = "the base parts are being made" if run.base else "training has not begun"
+        where = f"{plural(len(begun), 'step')} of training finished" if begun else nothing
     return f"This run is not finished: {where}. What is missing below comes with the steps that are still to run."
 
 
@@ -209,11 +215,5 @@ def _removed(count: float | None) -> str:
 
 
 def _command(run: Run) -> str:
-    return f"mimovl run {run.path.name or 'run'}/recipe.yaml --out {(run.path.name or 'run')}-again\nmimovl report {run.path.name or 'run'}"
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("mimovl")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    folder = run.path.resolve().name
+    return f"mimovl run {folder}/recipe.yaml --out {folder}-again\nmimovl report {folder}-again"

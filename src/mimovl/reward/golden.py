@@ -23,8 +23,8 @@ FULL_REWARD = 1.0 - 1e-9
 def golden_answer(gold: Gold) -> str:
     r"""Write a gold answer in the canonical form of its kind.
 
-    box ``[{"bbox_2d":[x1,y1,x2,y2]}]`` · point ``{"action":"click","start_point":[x,y]}``, the centre of the (first) box ·
-    span ``[mm:ss,mm:ss]`` · number and math ``\boxed{…}`` · choice, count and text as they are.
+    box ``[{"bbox_2d":[x1,y1,x2,y2]}]`` · point ``{"action":"click","start_point":[x,y]}``, the centre of the (first)
+    box · span ``[mm:ss,mm:ss]`` · number and math ``\boxed{…}`` · choice, count and text as they are.
 
     Raises:
         DataError: the gold is not of its kind.

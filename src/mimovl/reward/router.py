@@ -48,7 +48,7 @@ class RewardRouter:
             completion: what the model said; of a bare text it is not known whether it was cut.
 
         Raises:
-            DataError: the sample has no gold, an unknown kind, or a gold its grader cannot read; names sample and field.
+            DataError: the sample has no gold, an unknown kind, or an unreadable gold; names sample and field.
         """
         text, cut = completion, False
         if isinstance(completion, Completion):
@@ -60,8 +60,8 @@ class RewardRouter:
             return Verdict(0.0, Outcome.TRUNCATED, verdict.answer, "cut by the token limit")
         if not 0.0 <= verdict.score <= 1.0:
             raise DataError(
-                f"sample {sample.id!r}: the reward function of task {sample.task!r} gave {verdict.score}, not in [0, 1]; "
-                "scale it"
+                f"sample {sample.id!r}: the reward function of task {sample.task!r} gave {verdict.score}, "
+                "not in [0, 1]; scale it"
             )
         return verdict
 

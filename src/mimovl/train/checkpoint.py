@@ -1,59 +1,90 @@
-"""Resume points: everything a killed training needs to go on exactly where it stood, written atomically.
+"""Resume points and finished steps: what lets a killed training go on exactly where it stood.
 
-A resume point is one file in ``resume/``; the new one is complete on disk before the old one goes.
+    save_training      resume/resume.pt: parameters, optimizer, counters, random state; atomic
+    resume_training    goes back to it
+    finish_step        the checkpoint, then done.json, then the resume point goes
+
+The new file is complete on disk before the old one goes, so a kill at any moment leaves one that is whole.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import nn
 
-from ..errors import CheckpointError
+from mimovl.errors import CheckpointError
+from mimovl.model import VisionLanguageModel, save_checkpoint
+from mimovl.train.optimizer import Optimizer
 
-__all__ = ["load_resume_point", "random_state", "restore_random_state", "save_resume_point"]
+__all__ = ["finish_step", "is_finished", "resume_training", "save_training"]
 
-FILE = "resume.pt"
-
-
-def random_state() -> dict[str, Any]:
-    """States of the global random generators."""
-    return {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Undo :func:`random_state`."""
-    torch.set_rng_state(state["torch"])
-    np.random.set_state(state["numpy"])
-    random.setstate(state["python"])
+RESUME_FILE = "resume/resume.pt"
+DONE_FILE = "done.json"
 
 
-def save_resume_point(folder: Path, state: dict[str, Any]) -> None:
-    """Replace the folder's resume point; a kill at any moment leaves the old or the new one, whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{FILE}.partial"
+def save_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Optimizer, counters: dict[str, Any]) -> None:
+    """Replace the step's resume point.
+
+    Args:
+        out: the step's folder.
+        modules: whatever holds parameters, by name.
+        optimizer: of those parameters.
+        counters: plain numbers, lists and tensors that say how far the step is.
+    """
+    path = out / RESUME_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "modules": {name: module.state_dict() for name, module in modules.items()},
+        "optimizer": optimizer.state_dict(),
+        "counters": counters,
+        "random": torch.get_rng_state(),
+    }
+    partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(folder / FILE)
+    partial.replace(path)
 
 
-def load_resume_point(folder: Path) -> dict[str, Any] | None:
-    """The folder's resume point, or None if there is none.
+def resume_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> dict[str, Any] | None:
+    """Go back to the step's resume point; None if it has none.
 
     Raises:
-        CheckpointError: it is there but cannot be read.
+        CheckpointError: it is there but cannot be read, or is of another model.
     """
-    path = folder / FILE
+    path = out / RESUME_FILE
     if not path.is_file():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=False, map_location="cpu")
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        for name, module in modules.items():
+            module.load_state_dict(state["modules"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        counters: dict[str, Any] = state["counters"]
     except Exception as error:  # torch raises many kinds
-        raise CheckpointError(f"{path}: cannot be read ({error}); delete it to start this step again") from None
-    return state
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: cannot go on from it ({reason}); delete it to start this step again") from None
+    return counters
+
+
+def finish_step(out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]) -> None:
+    """Write the step's checkpoint, then the word that it is done, and drop the resume point."""
+    model.side_files = dict(side_files)
+    save_checkpoint(model, out / "model")
+    partial = out / f".{DONE_FILE}.partial"
+    partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    partial.replace(out / DONE_FILE)
+    (out / RESUME_FILE).unlink(missing_ok=True)
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a step has nothing left to do."""
+    return (out / DONE_FILE).is_file()

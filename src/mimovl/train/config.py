@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..recipe_model import RecipeModel
+from mimovl.recipe_model import RecipeModel
 
 __all__ = ["OptimizerConfig", "PartName", "StageConfig"]
 
@@ -52,8 +52,6 @@ class StageConfig(RecipeModel):
     """How the learning rate falls after the warm-up."""
     final: float = Field(default=0.1, ge=0, le=1)
     """Share of the peak learning rate that is left at the last step."""
-    thinking_share: float | None = Field(default=None, ge=0, le=1)
-    """Share of worked questions asked in thinking mode; unset keeps the share the data was made with."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """How gradients become updates."""
     save_seconds: Positive = 30.0
@@ -64,5 +62,7 @@ class StageConfig(RecipeModel):
         if missing := [part for part in self.train if part not in self.learning_rate]:
             raise ValueError(f"stage {self.name} trains {missing[0]} but gives it no learning_rate")
         if idle := [part for part in self.learning_rate if part not in self.train]:
-            raise ValueError(f"stage {self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
+            raise ValueError(
+                f"stage {self.name} gives {idle[0]} a learning_rate but does not train it; add it to train"
+            )
         return self

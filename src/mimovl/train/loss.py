@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..model import VisionLanguageModel
-from ..types import IGNORE_INDEX, PackedBatch
+from mimovl.model import VisionLanguageModel
+from mimovl.types import IGNORE_INDEX, PackedBatch
 
 __all__ = ["LanguageModelLoss", "language_model_loss", "token_losses"]
 

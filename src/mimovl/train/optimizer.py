@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..model import VisionLanguageModel
-from .config import OptimizerConfig
+from mimovl.model import VisionLanguageModel
+from mimovl.train.config import OptimizerConfig
 
 __all__ = ["Optimizer", "learning_rate_factor", "set_trainable"]
 

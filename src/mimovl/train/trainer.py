@@ -13,19 +13,20 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
+from torch import nn
 
-from ..data import LoaderState, Mixture, PackedLoader, Processor, indices_by_source
-from ..model import VisionLanguageModel, load_checkpoint, save_checkpoint
-from ..types import PackedBatch, Sample
-from .checkpoint import load_resume_point, random_state, restore_random_state, save_resume_point
-from .config import StageConfig
-from .loss import language_model_loss
-from .optimizer import Optimizer, learning_rate_factor, set_trainable
+from mimovl.data import LoaderState, Mixture, PackedLoader, Processor, indices_by_source
+from mimovl.model import VisionLanguageModel, load_checkpoint
+from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
+from mimovl.train.config import StageConfig
+from mimovl.train.loss import language_model_loss
+from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
+from mimovl.types import PackedBatch, Sample
 
 __all__ = ["MetricsLog", "Progress", "Samples", "peak_memory_mb", "train_stage"]
 
@@ -62,15 +63,17 @@ class MetricsLog:
     def __init__(self, path: Path, *, step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line)
-                except (ValueError, KeyError):
-                    break  # a line torn by a kill, and what follows it
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        # Bytes: only "\n" ends a line here, and a kill may have torn a character.
+        for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + b"\n")
+            except (ValueError, KeyError, TypeError):
+                break  # a line torn by a kill, and what follows it
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(b"".join(kept))
+        partial.replace(path)
+        self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, **values: Any) -> None:
         """Append one line."""
@@ -78,6 +81,7 @@ class MetricsLog:
         self._file.flush()
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
@@ -95,7 +99,13 @@ class _Counters:
     tokens: int = 0
     images: int = 0
     seconds: float = 0.0
-    loader: LoaderState = field(default_factory=LoaderState)
+    next_draw: int = 0
+    waiting: list[int] = field(default_factory=list)
+
+    @property
+    def loader(self) -> LoaderState:
+        """Where the loader goes on."""
+        return LoaderState(self.next_draw, tuple(self.waiting))
 
 
 def train_stage(
@@ -125,17 +135,41 @@ def train_stage(
     Raises:
         DataError: the mixture or a sample cannot be used.
     """
-    if (out / "done.json").is_file():
+    if is_finished(out):
         return load_checkpoint(out / "model")
     mixture = Mixture(indices_by_source(samples.sources), stage.mixture, seed=seed)
     set_trainable(model, stage.train)
     model.train()
-    trained = {name: part for name, part in model.named_children() if name in stage.train}
-    optimizer = Optimizer(trained, stage.learning_rate, stage.optimizer)
-    counters = _resume(model, optimizer, out)
-    log = MetricsLog(out / "metrics.jsonl", step=counters.step)
+    trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
+    optimizer = Optimizer(trained, {str(part): rate for part, rate in stage.learning_rate.items()}, stage.optimizer)
+    counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     loader = PackedLoader(samples.__getitem__, mixture, processor, stage.length, state=counters.loader)
-    batches = iter(loader)
+    with closing(MetricsLog(out / "metrics.jsonl", step=counters.step)) as log, closing(iter(loader)) as batches:
+        _train(model, optimizer, batches, stage, counters, log, out, progress)
+    done = {
+        "steps": counters.step,
+        "tokens": counters.tokens,
+        "images": counters.images,
+        "seconds": counters.seconds,
+        "trained": list(stage.train),
+        "learning_rate": dict(stage.learning_rate),
+        "length": stage.length,
+    }
+    finish_step(out, model, processor.files(), done)
+    return model
+
+
+def _train(
+    model: VisionLanguageModel,
+    optimizer: Optimizer,
+    batches: Iterator[tuple[PackedBatch, LoaderState]],
+    stage: StageConfig,
+    counters: _Counters,
+    log: MetricsLog,
+    out: Path,
+    progress: Progress | None,
+) -> None:
+    """The steps that are left, each logged, with a resume point now and then."""
     saved = time.monotonic()
     while counters.step < stage.steps:
         started = time.monotonic()
@@ -162,12 +196,8 @@ def train_stage(
         if progress:
             progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {speed:,.0f} tokens/s")
         if time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps:
-            _save(model, optimizer, counters, out)
+            save_training(out, {"model": model}, optimizer, asdict(counters))
             saved = time.monotonic()
-    batches.close()  # type: ignore[attr-defined]
-    log.close()
-    _finish(model, processor, stage, counters, out)
-    return model
 
 
 def _step(
@@ -186,14 +216,15 @@ def _step(
     tokens = 0
     for batch, state in drawn:
         loss = language_model_loss(model, batch.to(model.device))
-        (loss.total / labels).backward()  # type: ignore[no-untyped-call]
+        if loss.total.requires_grad:  # text alone teaches a frozen language model nothing
+            (loss.total / labels).backward()  # type: ignore[no-untyped-call]
         total += float(loss.total.detach())
         for source, (summed, count) in loss.by_source.items():
             before = by_source.get(source, (0.0, 0))
             by_source[source] = (before[0] + summed, before[1] + count)
         tokens += batch.num_tokens
         counters.images += len(batch.grid_thw)
-        counters.loader = state
+        counters.next_draw, counters.waiting = state.next_draw, list(state.waiting)
     norm = optimizer.step(factor)
     counters.step += 1
     counters.tokens += tokens
@@ -203,46 +234,3 @@ def _step(
         "grad_norm": norm,
         "step_tokens": tokens,
     }
-
-
-def _save(model: VisionLanguageModel, optimizer: Optimizer, counters: _Counters, out: Path) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "counters": counters,
-        "random": random_state(),
-    }
-    save_resume_point(out / "resume", state)
-
-
-def _resume(model: VisionLanguageModel, optimizer: Optimizer, out: Path) -> _Counters:
-    """Go back to the last resume point, if there is one."""
-    state = load_resume_point(out / "resume")
-    if state is None:
-        return _Counters()
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    restore_random_state(state["random"])
-    counters: _Counters = state["counters"]
-    return counters
-
-
-def _finish(
-    model: VisionLanguageModel, processor: Processor, stage: StageConfig, counters: _Counters, out: Path
-) -> None:
-    """Write the checkpoint, then the word that the stage is done, then drop the resume point."""
-    model.side_files = processor.files()
-    save_checkpoint(model, out / "model")
-    done = {
-        "steps": counters.step,
-        "tokens": counters.tokens,
-        "images": counters.images,
-        "seconds": counters.seconds,
-        "trained": list(stage.train),
-        "learning_rate": dict(stage.learning_rate),
-        "length": stage.length,
-    }
-    partial = out / ".done.json.partial"
-    partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
-    partial.replace(out / "done.json")
-    (out / "resume" / "resume.pt").unlink(missing_ok=True)

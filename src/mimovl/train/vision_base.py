@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..types import IGNORE_INDEX
+from mimovl.types import IGNORE_INDEX
 
 __all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets"]
 
@@ -97,7 +97,8 @@ def _frame_targets(
         for side in range(4):
             targets[f"box{side}"][covered] = bins[chosen, side]
         for x1, y1, x2, y2 in boxes.tolist():
-            targets["centre"][min(rows - 1, int((y1 + y2) / 2 // PATCH)) * columns + min(columns - 1, int((x1 + x2) / 2 // PATCH))] = 1
+            row, column = int((y1 + y2) / 2 // PATCH), int((x1 + x2) / 2 // PATCH)
+            targets["centre"][min(rows - 1, row) * columns + min(columns - 1, column)] = 1
     letters: dict[int, list[tuple[float, int]]] = {}
     for region in regions:
         if region.attributes.get("kind") == "char":
@@ -134,7 +135,9 @@ class AttributeHead(nn.Module):
                 continue
             logits, wanted = self.heads[name](x[where]), targets.classes[name][where]
             losses.append(F.cross_entropy(logits, wanted))
-            scored = wanted > 0 if name.startswith(("char", "centre", "kind")) else torch.ones_like(wanted, dtype=bool)
+            scored = (
+                wanted > 0 if name.startswith(("char", "centre", "kind")) else torch.ones_like(wanted, dtype=torch.bool)
+            )
             if scored.any():
                 accuracy[name] = float((logits.argmax(-1) == wanted)[scored].float().mean())
         return torch.stack(losses).mean(), accuracy

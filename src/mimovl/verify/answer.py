@@ -32,6 +32,9 @@ END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 TAIL_CHARS = 4000
 """Free text is searched for an answer in its last characters only: conclusions stand at the end."""
 
+MAX_BOX_CHARS = 20_000
+"""A box that does not close within so many characters holds no answer."""
+
 MAX_SHOWN_CHARS = 500
 """``Verdict.answer`` is cut to this length; it is there to be looked at."""
 
@@ -71,7 +74,7 @@ def read_answer(text: str) -> Answer | None:
     r"""Read the content of the last ``\boxed{}`` of an answer, or the whole answer when it has none.
 
     Braces may nest to any depth; ``\{`` and ``\}`` are characters, not braces. None when there is nothing to read:
-    no text, an empty box, or a last box that never closes.
+    no text, an empty box, or a last box that never closes (or only after ``MAX_BOX_CHARS``).
     """
     start = -1
     for match in _BOXED.finditer(text):
@@ -80,7 +83,7 @@ def read_answer(text: str) -> Answer | None:
         stripped = text.strip()
         return Answer(stripped, boxed=False) if stripped else None
     depth = 1
-    for match in _BRACE.finditer(text, start):
+    for match in _BRACE.finditer(text, start, start + MAX_BOX_CHARS):
         if match[0] == "{":
             depth += 1
         elif match[0] == "}":
@@ -92,12 +95,13 @@ def read_answer(text: str) -> Answer | None:
 
 
 _MARKER = re.compile(
-    r"(?:\banswer\b(?:\s+is\b|\s+would\s+be\b)?|答案(?:是|为)?)[ \t*_]*[:：=]?[ \t*_]*(?P<rest>[^\n]*)", re.IGNORECASE
+    r"(?:\banswer\b[ \t*_]*(?:is\b|would\s+be\b|[:：=])|答案(?:是|为)?|^####)[ \t*_]*[:：=]?[ \t*_]*(?P<rest>[^\n]*)",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
 def after_marker(text: str) -> str | None:
-    """What follows the last "the answer is", "Answer:" or "答案是" up to the end of its line; None without one."""
+    """What follows the last "the answer is", "Answer:", "答案是" or "####" up to the end of its line; None without."""
     found = None
     for match in _MARKER.finditer(tail(text)):
         if match["rest"].strip():

@@ -9,6 +9,7 @@ without area, or with NaN, infinite or absurd coordinates, is wrong, not an erro
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -54,17 +55,17 @@ def verify_box(text: str, gold: Any, *, metric: BoxMetric = "giou", threshold: f
     if not given:
         return no_answer("no box")
     shown = "[" + ",".join("invalid" if box is None else f"[{','.join(f'{x:g}' for x in box)}]" for box in given) + "]"
-    if len(given) > 10 * len(expected) + 100:
+    if len(given) > max_boxes(len(expected)):
         return verdict(0.0, correct=False, answer=shown, rule="too many boxes")
-    ious = match_boxes(given, expected)
-    all_right = len(given) == len(expected) and all(iou >= threshold for iou in ious)
-    if metric == "accuracy":
-        score = float(all_right)
-    elif metric == "iou":
-        score = sum(ious) / max(len(given), len(expected))
-    else:
-        score = sum(match_boxes(given, expected, metric="giou")) / max(len(given), len(expected))
+    most = max(len(given), len(expected))
+    all_right = sum(match_boxes(given, expected, threshold=threshold)) == most
+    score = float(all_right) if metric == "accuracy" else sum(match_boxes(given, expected, metric=metric)) / most
     return verdict(score, correct=all_right, answer=shown, rule=metric)
+
+
+def max_boxes(num_gold: int) -> int:
+    """How many boxes may be given for so many gold ones; a longer rain of boxes is not graded box by box."""
+    return 10 * num_gold + 100
 
 
 # ---------------------------------------------------------------- reading
@@ -114,7 +115,7 @@ def gold_boxes(gold: Any) -> list[Box]:
     """
     try:
         rows = list(gold)
-        nested = [rows] if rows and not isinstance(rows[0], Sequence) else rows
+        nested = [rows] if rows and isinstance(rows[0], numbers.Real) else rows
         boxes = [_box([float(number) for number in row]) for row in nested]
     except (TypeError, ValueError):
         boxes = []
@@ -154,18 +155,24 @@ def _overlap(first: Box, second: Box) -> tuple[float, float]:
 
 
 def match_boxes(
-    given: Sequence[Box | None], gold: Sequence[Box], *, metric: Literal["iou", "giou"] = "iou"
+    given: Sequence[Box | None],
+    gold: Sequence[Box],
+    *,
+    metric: Literal["iou", "giou"] = "iou",
+    threshold: float | None = None,
 ) -> list[float]:
     """For each gold box the metric to its partner, 0 without one.
 
-    Partners are chosen one to one so that the sum is largest. ``giou`` is mapped to [0, 1]; an unusable given box
-    (None) is nobody's partner.
+    Partners are chosen one to one so that the sum is largest. ``giou`` is mapped to [0, 1]; with a ``threshold`` a pair
+    counts 1 from there on and 0 below, so the sum is the largest number of right pairs. An unusable given box (None) is
+    nobody's partner.
     """
 
     def similarity(first: Box | None, second: Box) -> float:
         if first is None:
             return 0.0
-        return box_iou(first, second) if metric == "iou" else (box_giou(first, second) + 1) / 2
+        value = box_iou(first, second) if metric == "iou" else (box_giou(first, second) + 1) / 2
+        return value if threshold is None else float(value >= threshold)
 
     if len(given) == 1 and len(gold) == 1:
         return [similarity(given[0], gold[0])]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from mimovl.errors import DataError
+from mimovl.suggest import nearest
 from mimovl.types import Outcome, Verdict
 from mimovl.verify.answer import split_thought
 from mimovl.verify.box import verify_box
@@ -19,7 +19,7 @@ from mimovl.verify.point import verify_point
 from mimovl.verify.span import verify_span
 from mimovl.verify.text import verify_text
 
-__all__ = ["KINDS", "check_kind", "grade"]
+__all__ = ["KINDS", "grade"]
 
 Verifier = Callable[..., Verdict]
 
@@ -65,25 +65,15 @@ def grade(kind: str, completion: str, gold: Any, **options: Any) -> Verdict:
     Raises:
         DataError: the kind or an option is unknown, or the gold is not of that kind.
     """
-    check_kind(kind)
+    if kind not in _VERIFIERS:
+        raise DataError(f"unknown kind {kind!r}, not one of {', '.join(KINDS)}{nearest(str(kind), KINDS)}")
     unknown = [name for name in options if name not in _OPTIONS[kind]]
     if unknown:
         raise DataError(
-            f"unknown option {unknown[0]!r} of kind {kind!r}{_nearest(unknown[0], _OPTIONS[kind])}; "
-            f"it has {', '.join(_OPTIONS[kind]) or 'none'}"
+            f"unknown option {unknown[0]!r} of kind {kind!r}, which has {', '.join(_OPTIONS[kind]) or 'none'}"
+            f"{nearest(unknown[0], _OPTIONS[kind])}"
         )
     answer = split_thought(completion)
     if answer is None:
         return Verdict(score=0.0, outcome=Outcome.TRUNCATED, rule="thought never closed")
     return _VERIFIERS[kind](answer, gold, **options)
-
-
-def check_kind(kind: str) -> None:
-    """Raise DataError, naming the nearest kind, when no grader has this kind."""
-    if kind not in _VERIFIERS:
-        raise DataError(f"unknown kind {kind!r}{_nearest(str(kind), KINDS)}; kinds are {', '.join(KINDS)}")
-
-
-def _nearest(word: str, words: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else ""

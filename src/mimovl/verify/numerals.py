@@ -6,6 +6,7 @@ as 2+3 or 10**100000 is not a number, so that copying the question into the box 
 
 from __future__ import annotations
 
+import numbers
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -175,11 +176,9 @@ def read_number(answer: Answer) -> Reading | None:
         numbers = _find_quantities(right or sentence) or list(_find_words(sentence))
         only = numbers[0] if len(numbers) == 1 else None
         return Reading(only, text, "boxed: only number" if only else "boxed: not one number")
-    marked = after_marker(sentence)
+    marked = clean_latex(after_marker(text) or "").rpartition("=")[2].strip()
     for part, rule in ((marked, "text: after answer"), (sentence, "text: last number")):
-        if part is None:
-            continue
-        if (quantity := parse_quantity(plain(part))) is not None:
+        if part and (quantity := parse_quantity(plain(part))) is not None:
             return Reading(quantity, part, rule)
         numbers = _find_quantities(part) or list(_find_words(part))
         if numbers:
@@ -198,10 +197,10 @@ def gold_quantity(gold: Any) -> Quantity:
     quantity: Quantity | None = None
     if isinstance(gold, bool):
         pass
-    elif isinstance(gold, int | Fraction):
-        quantity = Quantity(Fraction(gold))
-    elif isinstance(gold, float | Decimal):
-        text = repr(gold) if isinstance(gold, float) else str(gold)
+    elif isinstance(gold, numbers.Integral | Fraction):
+        quantity = Quantity(Fraction(gold) if isinstance(gold, Fraction) else Fraction(int(gold)))
+    elif isinstance(gold, numbers.Real | Decimal):
+        text = str(gold)  # the decimal one sees, not the binary value of a float
         if text.lower().lstrip("-") not in ("nan", "inf", "infinity"):
             quantity = Quantity(Fraction(text))
     elif isinstance(gold, str):

@@ -108,3 +108,9 @@ def test_ids_tell_source_split_seed_and_index() -> None:
     item = build_item("world/gui", seed=4, index=9, split="heldout", config=ENGLISH)
     assert item.id == "world/gui/heldout-4-9"
     assert to_training_sample(item, rng=random.Random(0), thinking_share=0.5, max_turns=3).id == item.id
+
+
+def test_an_item_about_which_nothing_can_be_asked_is_drawn_again() -> None:
+    # This seed once gave a clip without a question.
+    item = build_item("world/clip", seed=11, index=549519, split="train", config=WorldConfig())
+    assert item.turns

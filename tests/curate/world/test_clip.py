@@ -40,7 +40,7 @@ def test_objects_are_visible_exactly_in_their_frames() -> None:
             for a in item.annotations:
                 if a.frames[0] <= number < a.frames[1]:
                     x1, y1, x2, y2 = (round(value) for value in a.box)
-                    expected[max(0, y1 - 4) : y2 + 4, max(0, x1 - 4) : x2 + 4] = True  # movers: mean of two frames
+                    expected[max(0, y1 - 8) : y2 + 8, max(0, x1 - 8) : x2 + 8] = True  # movers: mean of two frames
                     assert changed[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].any()
             assert not (changed & ~expected).any()
 
@@ -56,9 +56,7 @@ def test_span_questions_match_the_description() -> None:
 
 def test_no_constant_answer_scores_well() -> None:
     gold = [turn.gold.answer for turn in spans()]
-    best = max(
-        sum(span_iou((a, b), span) for span in gold) / len(gold) for a in range(12) for b in range(a + 1, 13)
-    )
+    best = max(sum(span_iou((a, b), span) for span in gold) / len(gold) for a in range(12) for b in range(a + 1, 13))
     assert best < 0.36
 
 

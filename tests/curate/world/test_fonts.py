@@ -27,7 +27,7 @@ def test_character_boxes_equal_the_ink_within_one_pixel(size: int) -> None:
         alone = Image.new("RGB", image.size)
         before = text[: text.index(char)]
         draw_text(alone, 8 + text_width(before, size), 6, char, size, (255, 255, 255))
-        ink = alone.convert("L").point([255 * (level > 90) for level in range(256)]).getbbox()
+        ink = alone.convert("L").point([255 * (level >= 96) for level in range(256)]).getbbox()
         assert ink is not None
         assert np.abs(np.subtract(ink, (x1, y1, x2, y2))).max() <= 1, char
 

@@ -69,7 +69,9 @@ def test_labels_are_legible_against_what_is_behind_them() -> None:
 
 
 def test_elements_are_found_at_every_height() -> None:
-    heights = [(a.box[1] + a.box[3]) / 2 / item.image.height for item in items("world/gui", 120) for a in elements(item)]
+    heights = [
+        (a.box[1] + a.box[3]) / 2 / item.image.height for item in items("world/gui", 120) for a in elements(item)
+    ]
     counts = np.histogram(heights, bins=4, range=(0.1, 1.0))[0]
     assert counts.min() > 0.1 * len(heights)
 

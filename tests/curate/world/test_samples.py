@@ -101,6 +101,14 @@ def test_clips_survive_encoding_frame_by_frame_with_their_timing() -> None:
         assert clip.seconds == len(item.frames) / 2 and len(clip.frames) == len(item.frames)
 
 
+def test_clips_that_would_lose_frames_are_refused() -> None:
+    frame = Image.new("RGB", (56, 56))
+    with pytest.raises(DataError, match="frames 0 and 1 of a clip are equal"):
+        encode_clip([frame, frame.copy()], 2.0)
+    with pytest.raises(DataError, match="without frames"):
+        encode_clip([], 2.0)
+
+
 def test_questions_end_with_the_user_and_hold_gold() -> None:
     for source in ("world/grounding", "world/clip", "world/arithmetic", "world/caption"):
         for item in items(source, 10, "heldout"):

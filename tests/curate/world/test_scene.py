@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mimovl.curate.world import WorldConfig
 from mimovl.curate.world.language import Kind
-from mimovl.curate.world.scene import annotate, coarse_place, describe, draw_scene, render
+from mimovl.curate.world.scene import annotate, coarse_place, describe, draw_scene, lay_out, render
 from mimovl.errors import DataError
 
 CONFIG = WorldConfig(texture_share=0.0)
@@ -55,14 +55,13 @@ def test_sizes_are_told_apart() -> None:
 
 
 def test_repeated_kinds_are_common() -> None:
-    scenes = [scene_of(seed, count=4) for seed in range(100)]
+    scenes = [scene_of(seed, counts=(4, 4)) for seed in range(100)]
     repeated = [scene for scene in scenes if len({thing.kind for thing in scene.objects}) < 4]
     assert 15 <= len(repeated) <= 60
 
 
 def test_wanted_kinds_are_all_there() -> None:
-    kinds = [Kind("star", "red")] * 6
-    scene = scene_of(3, kinds=kinds)
+    scene = lay_out(random.Random(3), CONFIG, [Kind("star", "red")] * 6)
     assert len(scene.all_of(Kind("star", "red"))) == 6
 
 
@@ -74,7 +73,7 @@ def test_key_does_not_depend_on_pixels_but_on_what_is_where() -> None:
 
 
 def test_description_and_annotations_hold_every_object() -> None:
-    scene = scene_of(8, count=5)
+    scene = scene_of(8, counts=(5, 5))
     text = describe(scene, "en")
     assert text.startswith(f"picture {scene.width}x{scene.height}: ")
     for thing, annotation in zip(scene.objects, annotate(scene), strict=True):
@@ -91,4 +90,4 @@ def test_description_and_annotations_hold_every_object() -> None:
 
 def test_too_many_objects_are_an_error_and_not_an_endless_loop() -> None:
     with pytest.raises(DataError, match="no room for 60 objects"):
-        draw_scene(random.Random(0), CONFIG, lambda key: True, count=60, sides=(56,))
+        lay_out(random.Random(0), CONFIG, [Kind("star", "red")] * 60, sides=(56,))

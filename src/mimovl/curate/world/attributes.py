@@ -24,6 +24,21 @@ _QUESTIONS: Templates = {
     "exists": {"en": ("Is there {x}?", "Can you see {x}?"), "zh": ("有{x}吗？",)},
     "related": {"en": ("What is {x}?", "Which object is {x}?"), "zh": ("{x}是什么？",)},
 }
+_ALIASES = {
+    "centre": ("center", "middle"),
+    "top": ("top centre", "top center"),
+    "bottom": ("bottom centre", "bottom center"),
+    "cross": ("plus",),
+    "large": ("big",),
+    "中间": ("中央", "中心"),
+    "左边": ("左",),
+    "右边": ("右",),
+    "大": ("大的",),
+    "小": ("小的",),
+    "是": ("有",),
+    "否": ("没有", "不是"),
+}
+"""Other words for an answer that are as right."""
 
 
 def attribute_turns(rng: random.Random, scene: Scene, language: str, config: WorldConfig) -> tuple[Turn, ...]:
@@ -47,11 +62,10 @@ def _round_robin(kinds: Iterable[Iterator[Turn]]) -> Iterator[Turn]:
                 yield turn
 
 
-def _turn(
-    rng: random.Random, name: str, phrase: str, answer: str, thought: str, language: str, *aliases: str
-) -> Turn:
+def _turn(rng: random.Random, name: str, phrase: str, answer: str, thought: str, language: str, *aliases: str) -> Turn:
     question = pick(rng, _QUESTIONS, name, language, x=phrase)
-    gold = Gold("text", answer, {"aliases": list(aliases)} if aliases else {})
+    equal = [*aliases, *_ALIASES.get(answer, ())]
+    gold = Gold("text", answer, {"aliases": equal} if equal else {})
     return Turn("attributes", question, answer, thought, gold, language)
 
 

@@ -15,11 +15,11 @@ from mimovl.curate.world.clip import build_clip
 from mimovl.curate.world.config import WorldConfig
 from mimovl.curate.world.documents import build_interleaved, build_text
 from mimovl.curate.world.gui import build_gui
-from mimovl.curate.world.items import Accept, Split, Turn, WorldItem, is_heldout
+from mimovl.curate.world.items import Accept, Split, Turn, WorldItem, draw_accepted, is_heldout
 from mimovl.curate.world.ocr import build_ocr
 from mimovl.curate.world.reasoning import reasoning_turns
 from mimovl.curate.world.scene import Scene, annotate, describe, draw_scene, render
-from mimovl.curate.world.scene_turns import caption_turns, counting_kinds, counting_turns, grounding_turns
+from mimovl.curate.world.scene_turns import caption_turns, counting_turns, grounding_turns, sample_counting_scene
 from mimovl.errors import DataError
 
 __all__ = ["SOURCES", "build_item"]
@@ -69,6 +69,8 @@ def build_item(source: str, *, seed: int, index: int, split: Split, config: Worl
     rng = random.Random(f"{seed}/{source}/{split}/{index}")
     wanted = split == "heldout"
     item = _build(source, rng, config, lambda key: is_heldout(key) == wanted)
+    while not item.turns and not item.document:  # rare: nothing has exactly one answer
+        item = _build(source, rng, config, lambda key: is_heldout(key) == wanted)
     item.id = f"{source}/{split}-{seed}-{index}"
     return item
 
@@ -94,12 +96,12 @@ def _build_scene(source: str, rng: random.Random, config: WorldConfig, accept: A
     language = "zh" if rng.random() < config.chinese_share else "en"
     while True:
         if source == "world/counting":
-            asked, kinds = counting_kinds(rng, config)
-            scene = draw_scene(rng, config, accept, kinds=kinds)
-            turns = counting_turns(rng, scene, language, config, asked)
+            counting = draw_accepted(lambda: sample_counting_scene(rng, config), accept)
+            scene, turns = counting.scene, counting_turns(rng, counting, language, config)
         else:
-            count = rng.randint(2, max(2, config.objects[1])) if source == "world/reasoning" else 0
-            scene = draw_scene(rng, config, accept, count=count)
+            low, high = config.objects
+            counts = (max(2, low), max(2, high)) if source == "world/reasoning" else (low, high)
+            scene = draw_scene(rng, config, accept, counts=counts)
             turns = _SCENE_TURNS[source](rng, scene, language, config)
         if turns:
             break

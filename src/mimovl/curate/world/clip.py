@@ -211,7 +211,7 @@ def _turns(rng: random.Random, clip: _Clip, language: str, config: WorldConfig) 
         if actor.direction:
             answer = say(actor.direction, language) if language == "en" else DIRECTIONS[actor.direction]
             add("attributes", "direction", name, answer, span, Gold("text", answer))
-        if rng.random() < (0.6 if actor.direction else 0.3):
+        if rng.random() < (0.65 if actor.direction else 0.28):
             answer = say("yes" if actor.direction else "no", language)
             add("attributes", "moves", name, answer, span, Gold("text", answer))
         if actor.turns:

@@ -38,8 +38,7 @@ def build_interleaved(rng: random.Random, config: WorldConfig, accept: Accept) -
     words: list[str] = []
     keys = []
     for number in range(rng.randint(*config.interleaved_pictures)):
-        small = config.model_copy(update={"objects": (1, min(3, config.objects[1]))})
-        scene = draw_scene(rng, small, accept, sides=config.interleaved_sides)
+        scene = draw_scene(rng, config, accept, sides=config.interleaved_sides, counts=(1, 3))
         keys.append(scene.key)
         opening = rng.choice((_OPENINGS if number == 0 else _NEXT)[language])
         sentence = caption(scene, language)
@@ -126,4 +125,3 @@ def _place(rng: random.Random) -> str:
 
 
 _WRITERS = (_story, _story, _definition, _word_list, _counting, _numbers, _place)
-

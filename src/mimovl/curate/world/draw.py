@@ -66,9 +66,7 @@ def shape_rgb(rng: random.Random, colour: str) -> RGB:
     return (red, green, blue)
 
 
-def background(
-    rng: random.Random, width: int, height: int, *, dark_share: float, texture_share: float
-) -> Image.Image:
+def background(rng: random.Random, width: int, height: int, *, dark_share: float, texture_share: float) -> Image.Image:
     """A nearly grey page, light or dark, sometimes with a gradient or faint noise, mode RGB."""
     low, high = (14, 44) if rng.random() < dark_share else (222, 250)
     base = [rng.randint(low, high) for _ in range(3)]

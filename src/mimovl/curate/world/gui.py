@@ -18,7 +18,7 @@ from mimovl.curate.world.scene_turns import box_answer, unique_turns
 from mimovl.errors import DataError
 from mimovl.types import Gold
 
-__all__ = ["build_gui"]
+__all__ = ["LABELS", "build_gui"]
 
 Box = tuple[int, int, int, int]
 
@@ -47,6 +47,8 @@ _CHECKBOXES = {
 }
 _FIELDS = {"Name": "姓名", "Email": "邮箱", "Phone": "电话", "City": "城市", "Date": "日期", "Subject": "主题"}
 _LABELS = {"button": _BUTTONS, "checkbox": _CHECKBOXES, "field": _FIELDS}
+LABELS = (*_TITLES, *_BUTTONS, *_CHECKBOXES, *_FIELDS)
+"""Every English label and title an element can have."""
 _KIND_NAMES = {"button": "按钮", "checkbox": "复选框", "field": "输入框"}
 
 _QUESTIONS: Templates = {

@@ -56,9 +56,7 @@ def by_attributes(scene: Scene, target: SceneObject, language: str, hidden: froz
 def only_related(scene: Scene, anchor: SceneObject, relation: str, kind: Kind) -> SceneObject | None:
     """The one object of ``kind`` that stands in ``relation`` to ``anchor``; None if there is none or doubt."""
     loose = [
-        thing
-        for thing in scene.all_of(kind)
-        if thing is not anchor and _distance(thing, anchor, relation) > _LOOSE
+        thing for thing in scene.all_of(kind) if thing is not anchor and _distance(thing, anchor, relation) > _LOOSE
     ]
     if len(loose) != 1:
         return None

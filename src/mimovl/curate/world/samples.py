@@ -39,7 +39,17 @@ def encode_image(image: Image.Image) -> Media:
 
 
 def encode_clip(frames: Sequence[Image.Image], fps: float) -> Media:
-    """Frames as an animated PNG, each shown for 1/``fps`` seconds. Neighbouring frames must differ."""
+    """Frames as an animated PNG, each shown for 1/``fps`` seconds.
+
+    Raises:
+        DataError: There are no frames, or two neighbours are equal: the encoder would merge them into one.
+    """
+    if not frames:
+        raise DataError("a clip without frames cannot be encoded; give at least one")
+    pixels = [frame.tobytes() for frame in frames]
+    for number in range(1, len(frames)):
+        if pixels[number] == pixels[number - 1]:
+            raise DataError(f"frames {number - 1} and {number} of a clip are equal and would be merged; vary a pixel")
     buffer = io.BytesIO()
     frames[0].save(
         buffer,

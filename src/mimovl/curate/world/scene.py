@@ -18,7 +18,17 @@ from mimovl.curate.world.items import Accept, Annotation, draw_accepted
 from mimovl.curate.world.language import COLOURS, PLACES, SHAPES, Kind, noun, say
 from mimovl.errors import DataError
 
-__all__ = ["Scene", "SceneObject", "annotate", "coarse_place", "describe", "draw_scene", "random_kinds", "render"]
+__all__ = [
+    "Scene",
+    "SceneObject",
+    "annotate",
+    "coarse_place",
+    "describe",
+    "draw_scene",
+    "lay_out",
+    "random_kinds",
+    "render",
+]
 
 _PLACE_NAMES = tuple(PLACES)
 _GAP = 3
@@ -98,8 +108,7 @@ def draw_scene(
     accept: Accept,
     *,
     sides: Sequence[int] = (),
-    count: int = 0,
-    kinds: Sequence[Kind] = (),
+    counts: tuple[int, int] | None = None,
 ) -> Scene:
     """A scene of the wanted split.
 
@@ -108,26 +117,34 @@ def draw_scene(
         config: Sizes and shares.
         accept: Says whether a key lies in the wanted split.
         sides: Widths and heights to choose from; the config's when empty.
-        count: Number of objects; drawn when 0.
-        kinds: Colours and shapes of all objects; drawn when empty.
+        counts: Fewest and most objects; the config's when None.
 
     Raises:
         DataError: So many objects never fit into such pictures.
     """
 
     def draw() -> Scene:
-        for attempt in range(1000):
-            number = len(kinds) or count or rng.randint(*config.objects)
-            chosen = list(kinds) or random_kinds(rng, number, config.repeat_share)
-            width, height = rng.choice(sides or config.picture_sides), rng.choice(sides or config.picture_sides)
-            scene = _place(rng, config, width, height, chosen, large_share=0.5 * 0.9**attempt)
-            if scene is not None:
-                return scene
-        raise DataError(
-            f"no room for {number} objects in a picture of {width}x{height}; lower the world's objects or its sizes"
-        )
+        number = rng.randint(*(counts or config.objects))
+        return lay_out(rng, config, random_kinds(rng, number, config.repeat_share), sides)
 
     return draw_accepted(draw, accept)
+
+
+def lay_out(rng: random.Random, config: WorldConfig, kinds: Sequence[Kind], sides: Sequence[int] = ()) -> Scene:
+    """Objects of given colours and shapes at random places, in a picture of random size.
+
+    Raises:
+        DataError: So many objects never fit into such pictures.
+    """
+    for attempt in range(1000):
+        width, height = rng.choice(sides or config.picture_sides), rng.choice(sides or config.picture_sides)
+        # After each failure large objects become rarer.
+        scene = _place(rng, config, width, height, kinds, large_share=0.5 * 0.9**attempt)
+        if scene is not None:
+            return scene
+    raise DataError(
+        f"no room for {len(kinds)} objects in a picture of {width}x{height}; lower the world's objects or its sizes"
+    )
 
 
 def _place(
@@ -177,9 +194,7 @@ def _clear_place(x: float, y: float, width: int, height: int) -> str:
 
 def render(rng: random.Random, scene: Scene, config: WorldConfig) -> Image.Image:
     """The picture of a scene, mode RGB."""
-    image = background(
-        rng, scene.width, scene.height, dark_share=config.dark_share, texture_share=config.texture_share
-    )
+    image = background(rng, scene.width, scene.height, dark_share=config.dark_share, texture_share=config.texture_share)
     for thing in scene.objects:
         image.paste(shape_rgb(rng, thing.colour), thing.box[:2], shape_mask(thing.shape, thing.side))
     return image

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from mimovl.curate.world.config import WorldConfig
 from mimovl.curate.world.items import Turn
 from mimovl.curate.world.language import COLOURS, SHAPES, Kind, Templates, join, noun, pick, place_phrase, say
 from mimovl.curate.world.refer import refer
-from mimovl.curate.world.scene import Scene, SceneObject
+from mimovl.curate.world.scene import Scene, SceneObject, lay_out
 from mimovl.types import Gold
 
 __all__ = [
+    "CountingScene",
     "box_answer",
     "caption",
     "caption_turns",
-    "counting_kinds",
     "counting_turns",
     "grounding_turns",
+    "sample_counting_scene",
     "seen",
     "unique_turns",
 ]
@@ -84,11 +86,21 @@ def caption_turns(rng: random.Random, scene: Scene, language: str, config: World
     return (Turn("caption", question, answer, thought, Gold("text", answer, {"metric": "f1"}), language),)
 
 
-def counting_kinds(rng: random.Random, config: WorldConfig) -> tuple[Kind, list[Kind]]:
-    """What to ask for, and the kinds of all objects of a scene to ask it of.
+@dataclass(frozen=True)
+class CountingScene:
+    """A scene and what to count in it."""
 
-    The answer is uniform over the possible counts; the other objects, if any, do not match.
-    """
+    scene: Scene
+    asked: Kind
+
+    @property
+    def key(self) -> str:
+        """The scene's."""
+        return self.scene.key
+
+
+def sample_counting_scene(rng: random.Random, config: WorldConfig) -> CountingScene:
+    """A scene whose answer is uniform over the possible counts; the other objects, if any, do not match."""
     low, high = config.objects
     shapes, colours = list(SHAPES), list(COLOURS)
     shape, colour = rng.choice(shapes), rng.choice(colours)
@@ -101,21 +113,18 @@ def counting_kinds(rng: random.Random, config: WorldConfig) -> tuple[Kind, list[
         kind = Kind(shape if near_shape else rng.choice(shapes), colour if near_colour else rng.choice(colours))
         if not asked.covers(kind):
             kinds.append(kind)
-    return asked, kinds
+    return CountingScene(lay_out(rng, config, kinds), asked)
 
 
-def counting_turns(
-    rng: random.Random, scene: Scene, language: str, config: WorldConfig, asked: Kind
-) -> tuple[Turn, ...]:
-    """How many of ``asked``, then of other kinds, thinned so that the answers stay balanced."""
+def counting_turns(rng: random.Random, counting: CountingScene, language: str, config: WorldConfig) -> tuple[Turn, ...]:
+    """How many of what is to be counted, then of other kinds, thinned so that the answers stay balanced."""
+    scene, asked = counting.scene, counting.asked
     kinds = {Kind(): None}
     for thing in scene.objects:
         for kind in (Kind(shape=thing.shape), Kind(colour=thing.colour), thing.kind):
             kinds[kind] = None
     further = [
-        kind
-        for kind in kinds
-        if kind != asked and rng.random() < _COUNT_SHARE.get(len(scene.all_of(kind)), 0.0)
+        kind for kind in kinds if kind != asked and rng.random() < _COUNT_SHARE.get(len(scene.all_of(kind)), 0.0)
     ]
     rng.shuffle(further)
     turns = []

@@ -36,10 +36,12 @@
     const title = chart.querySelector("title");
     chart.setAttribute("aria-label", title.textContent);
     title.remove(); // else the browser's own hint covers ours
-    const curves = [...chart.querySelectorAll("polyline.curve")].map((line) => ({
-      name: line.dataset.name,
-      points: line.getAttribute("points").split(" ").map((pair) => pair.split(",").map(Number)),
-    }));
+    const curves = [];
+    for (const line of chart.querySelectorAll("polyline.curve")) {
+      const points = line.getAttribute("points").split(" ").map((pair) => pair.split(",").map(Number));
+      const known = curves.find((curve) => curve.name === line.dataset.name); // a curve is one piece a stage
+      known ? known.points.push(...points) : curves.push({ name: line.dataset.name, points });
+    }
     if (!curves.length) continue;
     const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
     cursor.setAttribute("class", "cursor");

@@ -1,0 +1,234 @@
+"""The command line: one verb a step.
+
+    mimovl run recipes/tiny.yaml --out runs/tiny          everything, resumable
+    mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
+    mimovl import voc photos/ --out data                  photos with boxes → samples
+    mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
+    mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
+    mimovl report runs/tiny                               write report.html again
+
+A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
+is imported inside its command, so that ``mimovl --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from mimovl import __version__
+from mimovl.errors import MimovlError, UsageError
+
+__all__ = ["app", "main"]
+
+_AFTER_INTERRUPT = {
+    "run": "run the same command again to resume: finished steps are kept",
+    "evaluate": "run the same command again to resume: answers so far are kept",
+}
+
+
+class _Group(TyperGroup):
+    """Turns our errors into one line and an exit code; everything else is a defect and keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of our output went away: typer leaves quietly
+        except (MimovlError, OSError) as error:
+            if os.environ.get("MIMOVL_DEBUG") == "1":
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            advice = _AFTER_INTERRUPT.get(ctx.invoked_subcommand or "", "nothing half-done was left behind")
+            print(f"\ninterrupted; {advice}", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+def _typer(**settings: Any) -> typer.Typer:
+    return typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None, **settings
+    )
+
+
+app = _typer(name="mimovl", cls=_Group, help="Curate, train, reinforce, evaluate and look at a vision-language model.")
+import_app = _typer(help="Turn other people's data sets into samples.")
+recipe_app = _typer(help="Look at recipes.")
+app.add_typer(import_app, name="import")
+app.add_typer(recipe_app, name="recipe")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
+Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Override a value of the recipe; may be given again."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mimovl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Curate, train, reinforce, evaluate and look at a vision-language model."""
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    overrides: Overrides = None,
+) -> None:
+    """Run a whole recipe: data, training stages, reinforcement learning, evaluation, report."""
+    from mimovl.pipeline.run import run as run_recipe
+
+    run_recipe(recipe, out, overrides or [])
+
+
+@app.command()
+def evaluate(
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for scores.json and answers.jsonl.")],
+    dataset: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Held-out dataset; without it the embedded world's.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(metavar="TASK[,TASK]", help="Only these tasks; may be given again.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many questions a task.")] = None,
+    thinking: Annotated[
+        bool | None,
+        typer.Option("--thinking/--no-thinking", help="One mode only; without it both.", show_default=False),
+    ] = None,
+) -> None:
+    """Score a checkpoint on held-out questions, thinking and not, with 95 % intervals."""
+    from mimovl.pipeline.evaluate import evaluate_checkpoint
+
+    modes: dict[bool | None, tuple[Literal["no_think", "thinking"], ...]] = {
+        None: ("no_think", "thinking"),
+        True: ("thinking",),
+        False: ("no_think",),
+    }
+    names = [name.strip() for entry in tasks or [] for name in entry.split(",") if name.strip()]
+    evaluate_checkpoint(checkpoint, out, dataset=dataset, tasks=names or None, limit=limit, modes=modes[thinking])
+
+
+@app.command()
+def logprobs(
+    checkpoint: Checkpoint,
+    messages: Annotated[
+        Path, typer.Option("--messages", metavar="FILE", help="OpenAI-style messages with local image and video paths.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSON file: token ids and log-probabilities.")],
+) -> None:
+    """Score a conversation: the log-probability of each token given those before it."""
+    from mimovl.generate.logprobs import score_messages
+
+    score_messages(checkpoint, messages, out)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that mimovl run wrote, finished or not.")],
+) -> None:
+    """Write a run's report.html again and print its path."""
+    from mimovl.report import write_report
+
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such run folder; give the --out of a mimovl run")
+    print(write_report(directory))
+
+
+@import_app.command("voc")
+def import_voc(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Photos with Pascal-VOC XML files.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DATASET", help="Folder to make, with train and heldout.")],
+    heldout: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Photos to hold out; a tenth where none is said.", show_default=False),
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Photos to hold out, one name a line, instead of --heldout.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the held-out photos and the order of questions.")] = 0,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=NAME", help="What to call a class, e.g. RBC='red blood cell'; may be given again."),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=3136, help="Bound of smart-resize; the model must use the same.")
+    ] = 4096 * 28 * 28,
+) -> None:
+    """Photos with Pascal-VOC boxes → counting and grounding samples; what cannot be used is counted and listed."""
+    from mimovl.curate.readers import import_voc as read_voc
+
+    names = dict(_pair(entry) for entry in name or [])
+    summary = read_voc(
+        directory,
+        out,
+        heldout=heldout,
+        split=split,
+        seed=seed,
+        names=names,
+        max_pixels=max_pixels,
+        progress=_progress_line("photos") if sys.stderr.isatty() else None,
+    )
+    print(summary)
+
+
+@recipe_app.command("explain")
+def explain(
+    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe file.")],
+    overrides: Overrides = None,
+) -> None:
+    """Print every effective value of a recipe with its meaning and where it came from."""
+    from mimovl.recipe import explain as as_table
+    from mimovl.recipe import explain_text, load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(as_table(loaded))
+    else:
+        print(explain_text(loaded))
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    key, equals, value = entry.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--name {entry}: write it as CLASS=NAME, for example RBC='red blood cell'")
+    return key.strip(), value
+
+
+def _progress_line(what: str) -> Callable[[int, int], None]:
+    """A line on the terminal that counts up in place."""
+
+    def show(done: int, total: int) -> None:
+        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
+
+
+def main() -> None:
+    """Entry point of the ``mimovl`` command."""
+    app(prog_name="mimovl")
+
+
+if __name__ == "__main__":
+    main()

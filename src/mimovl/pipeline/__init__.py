@@ -1,0 +1,1 @@
+"""Whole runs: a recipe from data to report. ``pipeline.run.run`` is the command ``mimovl run``."""

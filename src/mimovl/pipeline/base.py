@@ -1,0 +1,246 @@
+"""The base step: a tokenizer, a vision tower and a language model of our own, each trained on one core at once.
+
+The published recipe starts from Qwen2.5-ViT and MiMo-7B; the tiny one from these. The vision tower learns dense
+attributes with a throwaway head, the language model next tokens of text, worked arithmetic and pictures described in
+words. The projector is not trained: every run draws its own, as the report does.
+
+    DIR/base/model/     Hugging Face folder, half precision (package data of the tiny recipe)
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mimovl.curate.world import WorldConfig, WorldItem, build_item
+from mimovl.curate.world.gui import LABELS
+from mimovl.data import ChatTemplate, ImageSettings, Processor, Tokenizer, chatml, patchify, train_tokenizer
+from mimovl.errors import MimovlError
+from mimovl.model import ModelConfig, VisionLanguageModel, build_model, load_checkpoint, preset, save_checkpoint
+from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
+from mimovl.pipeline.data import WorldSamples, with_chains
+from mimovl.pipeline.progress import StepProgress
+from mimovl.train import MetricsLog, Optimizer, learning_rate_factor, train_stage
+from mimovl.train.checkpoint import resume_training, save_training
+from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets
+
+__all__ = ["build_base", "vocabulary_config"]
+
+ENDLESS = 10**6
+"""Items of each source of the base's endless data."""
+VOCABULARY = {
+    "kind": ("none", "shape", "button", "checkbox", "field", "title"),
+    "shape": ("circle", "square", "triangle", "star", "cross"),
+    "colour": ("red", "green", "blue", "yellow", "purple", "orange"),
+    "size": ("small", "large"),
+    "label": tuple(LABELS),
+}
+"""What a patch can be said to be."""
+
+
+def vocabulary_config(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
+    """A model configuration fitted to a tokenizer."""
+    return config.with_vocabulary(
+        len(tokenizer),
+        image_token_id=tokenizer.id("<|image_pad|>"),
+        video_token_id=tokenizer.id("<|video_pad|>"),
+        vision_start_token_id=tokenizer.id("<|vision_start|>"),
+        vision_end_token_id=tokenizer.id("<|vision_end|>"),
+        eos_token_id=tokenizer.im_end,
+        pad_token_id=tokenizer.end_of_text,
+    )
+
+
+def build_base(
+    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, *, seed: int, progress: StepProgress
+) -> Path:
+    """Train both parts and write them as one checkpoint.
+
+    Args:
+        config: tokenizer, vision tower and language model.
+        world: what the embedded world draws.
+        model_preset: shapes.
+        folder: DIR/base.
+        seed: of data and weights.
+        progress: shows both parts.
+
+    Returns:
+        The checkpoint folder.
+    """
+    target = folder / "model"
+    if (folder / "done.json").is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    progress.update(0, 1, "tokenizer")
+    _tokenizer(config, world, folder, seed)
+    context = multiprocessing.get_context("spawn")
+    workers = {
+        name: context.Process(target=worker, args=(config, world, model_preset, folder, seed), name=name)
+        for name, worker in (("vision", _vision_worker), ("language", _language_worker))
+    }
+    for worker in workers.values():
+        worker.start()
+    try:
+        while any(worker.is_alive() for worker in workers.values()):
+            time.sleep(2)
+            _report(config, folder, progress)
+            failed = [name for name, worker in workers.items() if worker.exitcode]
+            if failed:
+                raise MimovlError(f"the base {failed[0]} part stopped with exit code {workers[failed[0]].exitcode}")
+    finally:
+        for worker in workers.values():
+            worker.terminate()
+            worker.join()
+    tokenizer = Tokenizer.from_folder(folder / "tokenizer")
+    model = load_checkpoint(folder / "language" / "model")
+    model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
+    save_checkpoint(model, target, dtype=torch.float16)
+    done = {"seconds": time.monotonic() - started, "vocabulary": len(tokenizer), "parameters": model.num_parameters()}
+    (folder / "done.json").write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
+    """One bar for both parts: the mean of their shares."""
+    shares, texts = [], []
+    for name, steps in (("vision", config.vision.steps), ("language", config.language.steps)):
+        path = folder / name / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        try:
+            last = json.loads(lines[-1]) if lines else {"step": 0, "loss": float("nan")}
+        except ValueError:
+            return  # caught in the middle of a line
+        shares.append(last["step"] / steps)
+        texts.append(f"{name} {last['loss']:.3f}")
+    progress.update(sum(shares) / 2, 1, "  ".join(texts))
+
+
+def _corpus(config: BaseConfig, world: WorldConfig, seed: int) -> WorldSamples:
+    counts = dict.fromkeys(config.language.mixture, ENDLESS)
+    chains = with_chains(world, config.chain_weight)
+    return WorldSamples(counts, chains, seed=seed, thinking_share=config.thinking_share, turns=6, as_text=True)
+
+
+def _tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: int) -> None:
+    """Learn the tokenizer from a sample of the language model's own diet."""
+    if (folder / "tokenizer" / "tokenizer.json").is_file():
+        return
+    samples = _corpus(config, world, seed)
+    template = ChatTemplate(chatml())
+    rng = random.Random(seed)
+    weights = [weight for weight in config.language.mixture.values()]
+    texts = []
+    for _ in range(config.tokenizer.samples):
+        source = rng.choices(range(len(weights)), weights)[0]
+        texts.append(template.render(samples[source * ENDLESS + rng.randrange(ENDLESS)].messages))
+    tokenizer = train_tokenizer(texts, config.tokenizer.vocab_size)
+    (folder / "tokenizer").mkdir(parents=True, exist_ok=True)
+    for name, data in tokenizer.files.items():
+        if name != "tokenizer.json":
+            (folder / "tokenizer" / name).write_bytes(data)
+    (folder / "tokenizer" / "tokenizer.json").write_bytes(tokenizer.files["tokenizer.json"])
+
+
+def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
+    torch.set_num_threads(1)
+    tokenizer = Tokenizer.from_folder(folder / "tokenizer")
+    shape = vocabulary_config(preset(model_preset), tokenizer)
+    processor = Processor.fresh(tokenizer, shape)
+    model = build_model(shape, seed=seed)
+    train_stage(model, processor, _corpus(config, world, seed), config.language, folder / "language", seed=seed)
+
+
+# ---------------------------------------------------------------- vision
+
+
+def _vision_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
+    torch.set_num_threads(1)
+    out = folder / "vision"
+    if (out / "vision.pt").is_file():
+        return
+    model: VisionLanguageModel = build_model(preset(model_preset), seed=seed)
+    _train_vision(model, config.vision, world, out, seed)
+
+
+def _train_vision(
+    model: VisionLanguageModel, config: VisionBaseConfig, world: WorldConfig, out: Path, seed: int
+) -> None:
+    tower = model.vision
+    torch.manual_seed(seed)
+    head = AttributeHead(model.config.vision.hidden_size, VOCABULARY)
+    rates = {"vision": config.learning_rate, "head": config.head_learning_rate}
+    optimizer = Optimizer({"vision": tower, "head": head}, rates, config.optimizer)
+    modules: dict[str, nn.Module] = {"vision": tower, "head": head}
+    step = (resume_training(out, modules, optimizer) or {"step": 0})["step"]
+    log = MetricsLog(out / "metrics.jsonl", step=step)
+    saved = started = time.monotonic()
+    for patches, grid, targets in _annotated(config, world, seed, step):
+        loss, accuracy = head(tower(patches, grid), targets)
+        loss.backward()
+        factor = learning_rate_factor(step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final)
+        norm = optimizer.step(factor)
+        step += 1
+        log.write(
+            step=step,
+            steps=config.steps,
+            loss=float(loss.detach()),
+            accuracy=accuracy,
+            grad_norm=norm,
+            images=step * config.pictures,
+            seconds=time.monotonic() - started,
+        )
+        if time.monotonic() - saved > config.save_seconds:
+            save_training(out, modules, optimizer, {"step": step})
+            saved = time.monotonic()
+        if step >= config.steps:
+            break
+    log.close()
+    torch.save(tower.state_dict(), out / "vision.partial")
+    (out / "vision.partial").replace(out / "vision.pt")
+
+
+def _annotated(
+    config: VisionBaseConfig, world: WorldConfig, seed: int, start: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, PatchTargets]]:
+    """Batches of annotated pictures: patches, grids, targets; batch number ``start`` first."""
+    number = start * config.pictures
+    sources, weights = list(config.sources), list(config.sources.values())
+    while True:
+        examples: list[tuple[torch.Tensor, tuple[int, int, int], PatchTargets]] = []
+        while len(examples) < config.pictures:
+            source = random.Random(f"{seed}/vision/{number}").choices(sources, weights)[0]
+            item = build_item(source, seed=seed, index=number, split="train", config=world)
+            examples.append(_example(item))
+            number += 1
+        yield (
+            torch.cat([patches for patches, _, _ in examples]),
+            torch.tensor([grid for _, grid, _ in examples]),
+            PatchTargets.concatenate([targets for _, _, targets in examples]),
+        )
+
+
+def _example(item: WorldItem, max_frames: int = 6) -> tuple[torch.Tensor, tuple[int, int, int], PatchTargets]:
+    """One picture, or the first frames of a clip, with its targets."""
+    frames = list(item.frames[:max_frames]) if item.frames else [item.image]
+    assert frames[0] is not None
+    width, height = frames[0].size
+    patches = patchify(frames, (height, width), ImageSettings())  # type: ignore[arg-type]
+    regions = [
+        [
+            Region(note.box, note.attributes)
+            for note in item.annotations
+            if note.frames is None or note.frames[0] <= first < note.frames[1]
+        ]
+        for first in range(0, len(frames), 2)
+    ]
+    rows, columns = height // 14, width // 14
+    grid = (patches.shape[0] // (rows * columns), rows, columns)
+    return patches, grid, patch_targets(regions, rows, columns, VOCABULARY)

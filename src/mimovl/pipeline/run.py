@@ -1,0 +1,307 @@
+"""``mimovl run``: a recipe from data to report, each step in a folder of its own, finished steps skipped.
+
+    data → base (if the recipe makes its own) → stages → MORL, an evaluation after each, and the report after all
+
+Killed at any moment the same command goes on: a finished step is known by its ``done.json`` (datasets by their
+manifest), an unfinished one by its resume point, an evaluation by the answers it has.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mimovl import __version__
+from mimovl.data import Processor
+from mimovl.errors import RecipeError
+from mimovl.evaluate import MedianBaseline, evaluate
+from mimovl.model import VisionLanguageModel, build_model, load_checkpoint
+from mimovl.model.hf_checkpoint import read_side_files
+from mimovl.pipeline.assets import embedded_base
+from mimovl.pipeline.base import build_base
+from mimovl.pipeline.data import asked_in_training, build_datasets
+from mimovl.pipeline.evaluate import evaluate_step
+from mimovl.pipeline.progress import Display
+from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
+from mimovl.report import write_report
+from mimovl.rl import train_policy
+from mimovl.store import Dataset
+from mimovl.train import peak_memory_mb, train_stage
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that ends in a checkpoint."""
+
+    name: str
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "model"
+
+
+def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ()) -> Path:
+    """Run a recipe, or what is left of it.
+
+    Args:
+        recipe_path: the YAML file.
+        out: folder of the run.
+        overrides: ``a.b=value`` over the file.
+
+    Returns:
+        The report.
+
+    Raises:
+        RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
+    """
+    loaded = load_recipe(recipe_path, overrides)
+    recipe, folder = loaded.recipe, Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    _same_recipe(folder, dump_recipe(loaded))
+    display = Display()
+    log = _RunLog(folder, recipe)
+    with display.show():
+        display.line(f"{recipe.name}: {folder}  ({torch.get_num_threads()} threads, torch {torch.__version__})")
+        _Runner(recipe, folder, display, log).run()
+        log.finish()
+        report = write_report(folder)
+    display.line(f"report: {report}")
+    return report
+
+
+class _Runner:
+    """The steps of one run in order."""
+
+    def __init__(self, recipe: Recipe, folder: Path, display: Display, log: _RunLog) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.display = display
+        self.log = log
+        self.number = 0
+
+    def run(self) -> None:
+        """Do every step that is not done."""
+        recipe = self.recipe
+        self._data()
+        start = self._start()
+        if not recipe.stages and not recipe.rl:
+            return
+        model, processor, origin = self._load(start)
+        self.log.update(model={"parameters": sum(model.num_parameters().values()), **model.num_parameters()})
+        if recipe.evaluate.median:
+            self._evaluate_median()
+        if recipe.evaluate.start:
+            self._evaluate("0-start", "start", origin, model, processor)
+        for stage in recipe.stages:
+            step = self._next(stage.name)
+            with self._timed(step.folder.name, f"stage {self.number} {stage.name}") as progress:
+                samples = _Sources(Dataset.open(self._training_data()))
+                model = train_stage(model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress)
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+        if recipe.rl:
+            step = self._next(recipe.rl.name)
+            with self._timed(step.folder.name, f"stage {self.number} {recipe.rl.name}") as progress:
+                prompts = Dataset.open(self.folder / "data" / "prompts")
+                model = train_policy(
+                    model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress
+                )
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+
+    def _next(self, name: str) -> _Step:
+        self.number += 1
+        return _Step(name, self.folder / f"{self.number}-{name}")
+
+    def _timed(self, key: str, title: str) -> Any:
+        return _Timed(self.display, self.log, key, title)
+
+    def _training_data(self) -> Path:
+        imported = self.recipe.data.imported
+        return Path(imported) / "train" if imported else self.folder / "data" / "train"
+
+    def _heldout_data(self) -> Path:
+        imported = self.recipe.data.imported
+        return Path(imported) / "heldout" if imported else self.folder / "data" / "heldout"
+
+    def _data(self) -> None:
+        if self.recipe.data.imported:
+            Dataset.open(self._training_data())
+            Dataset.open(self._heldout_data())
+            return
+        if not self.recipe.data.train and not self.recipe.data.heldout:
+            return
+        with self._timed("data", "data") as progress:
+            summary = build_datasets(
+                self.recipe.data,
+                self.folder / "data",
+                seed=self.recipe.seed,
+                recipe_hash=recipe_hash(self.recipe),
+                advance=progress.update,
+            )
+        self.log.update(data=summary)
+
+    def _start(self) -> Path | None:
+        """The checkpoint the stages start from; None for the embedded base."""
+        recipe = self.recipe
+        if recipe.base:
+            with self._timed("base", "base parts") as progress:
+                return build_base(
+                    recipe.base,
+                    recipe.data.world,
+                    recipe.model,
+                    self.folder / "base",
+                    seed=recipe.seed,
+                    progress=progress,
+                )
+        return Path(recipe.start) if recipe.start != "embedded" else None
+
+    def _load(self, start: Path | None) -> tuple[VisionLanguageModel, Processor, Path]:
+        """The model to train, its processor and folder: a checkpoint, or the base parts with a fresh projector."""
+        if start is None:
+            base = embedded_base()
+            self.log.update(base={"recipe_hash": base.recipe_hash})
+            start = base.folder
+        model = load_checkpoint(start)
+        if self.recipe.fresh_projector:
+            fresh = build_model(model.config, seed=self.recipe.seed)
+            model.projector.load_state_dict(fresh.projector.state_dict())
+        processor = Processor.from_files(read_side_files(start), model.config, where=str(start))
+        if limit := self.recipe.data.max_pixels:
+            processor = replace(processor, image=replace(processor.image, max_pixels=limit))
+        return model, processor, start
+
+    def _evaluate(
+        self, folder: str, step: str, checkpoint: Path, model: VisionLanguageModel, processor: Processor
+    ) -> None:
+        settings = self.recipe.evaluate
+        heldout = self._heldout_data()
+        if (settings.after and step not in (*settings.after, "start")) or not heldout.is_dir():
+            return
+        out = self.folder / "evaluate" / folder
+        with self._timed(f"evaluate {folder}", f"evaluate {step}") as progress:
+            evaluate_step(model, processor, checkpoint, heldout, out, settings, step=step, progress=progress)
+        write_report(self.folder)
+
+    def _evaluate_median(self) -> None:
+        """Answers that need no picture, for comparison."""
+        out = self.folder / "evaluate" / "0-median"
+        with self._timed("evaluate 0-median", "evaluate median"):
+            baseline = MedianBaseline(asked_in_training(Dataset.open(self._training_data())))
+            evaluate(baseline, list(Dataset.open(self._heldout_data())), None, out, modes=self.recipe.evaluate.modes)
+
+
+class _Sources:
+    """A dataset as the trainer sees it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.sources = [record.source for record in dataset.records]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[index]
+
+
+class _Timed:
+    """A step on the display, its seconds in the log; a step skipped because it is done keeps its old time."""
+
+    def __init__(self, display: Display, log: _RunLog, key: str, title: str) -> None:
+        self._step = display.step(title)
+        self._log = log
+        self._key = key
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Any:
+        return self._step.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._step.__exit__(*error)
+        if error[0] is None:
+            self._log.add_seconds(self._key, time.monotonic() - self._started)
+
+
+class _RunLog:
+    """run.json: what ran, where, how long. Times add up over resumed runs."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.path = folder / "run.json"
+        self.data: dict[str, Any] = {}
+        if self.path.is_file():
+            self.data = json.loads(self.path.read_text(encoding="utf-8"))
+        self.data.setdefault("started", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        self.data.setdefault("seconds", {})
+        self.update(
+            name=recipe.name,
+            purpose=recipe.purpose,
+            mimovl=__version__,
+            torch=str(torch.__version__),
+            python=platform.python_version(),
+            machine=_machine(),
+        )
+
+    def update(self, **values: Any) -> None:
+        """Set entries and write the file."""
+        self.data.update(values)
+        peak = max(peak_memory_mb(), self.data.get("peak_memory_mb", 0.0))
+        self.data["peak_memory_mb"] = peak
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(self.path)
+
+    def add_seconds(self, key: str, seconds: float) -> None:
+        """Count time towards a step."""
+        self.data["seconds"][key] = round(self.data["seconds"].get(key, 0.0) + seconds, 2)
+        self.update()
+
+    def finish(self) -> None:
+        """Everything is done."""
+        self.data.setdefault("finished", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        self.update()
+
+
+def _machine() -> dict[str, Any]:
+    """Processor, cores and memory, as far as the system tells."""
+    cpu, memory = platform.processor() or platform.machine(), 0.0
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+        memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 1024**2
+    except (OSError, ValueError, IndexError):
+        pass
+    return {"cpu": cpu, "cores": torch.get_num_threads(), "memory_gb": round(memory, 1), "system": sys.platform}
+
+
+def _same_recipe(folder: Path, text: str) -> None:
+    """Keep the effective recipe with the run, and refuse to mix two.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe; names the first line that differs.
+    """
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    old, new = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
+    if old == new:
+        return
+    place = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    had = old[place].strip() if place < len(old) else "(nothing)"
+    has = new[place].strip() if place < len(new) else "(nothing)"
+    raise RecipeError(
+        f"{folder} holds a run of another recipe: {path}:{place + 1} says {had!r}, this one says {has!r}; "
+        "choose another --out, or delete the folder to start again"
+    )

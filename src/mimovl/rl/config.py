@@ -1,0 +1,69 @@
+"""What a recipe says about mixed on-policy reinforcement learning (MORL)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from mimovl.recipe_model import RecipeModel
+from mimovl.train.config import OptimizerConfig, PartName
+
+__all__ = ["RLConfig"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RLConfig(RecipeModel):
+    """Fully on-policy GRPO over several verifiable tasks at once (MiMo-VL §3.3)."""
+
+    name: str = Field(default="morl", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """Name of the step; its folder is the step's number and this name."""
+    tasks: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    """Relative weight of each task, by prompt drawn. ours: the report gives no mixture."""
+    thinking: dict[str, Share] = {}
+    """Share of a task's prompts asked in thinking mode; a task not named here thinks always."""
+    steps: int = Field(ge=1)
+    """Policy updates, each on fresh rollouts."""
+    groups: int = Field(default=32, ge=1)
+    """Prompts of an update, after dynamic sampling. ours: the report gives none (MiMo-7B: 512)."""
+    samples: int = Field(default=8, ge=2)
+    """Rollouts of each prompt. ours: the report gives none."""
+    dynamic_sampling: bool = True
+    """Leave out prompts whose rollouts all earn the same reward, and draw others in their place (§3.3)."""
+    oversample: float = Field(default=1.5, ge=1)
+    """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
+    max_rounds: int = Field(default=3, ge=1)
+    """Rounds of sampling before an update goes ahead with the groups it has."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the rollouts; 1 samples the policy itself, as on-policy training assumes (MiMo-7B: 1.0)."""
+    max_tokens: int = Field(default=192, ge=1)
+    """Longest rollout."""
+    train: tuple[PartName, ...] = ("vision", "projector", "language")
+    """Parts whose parameters change."""
+    learning_rate: dict[PartName, Annotated[float, Field(gt=0)]]
+    """Peak learning rate of each trained part. ours: the report gives none (MiMo-7B: 1e-6)."""
+    warmup: Share = 0.05
+    """Share of the steps over which the learning rate rises from zero."""
+    final: Share = 1.0
+    """Share of the peak learning rate that is left at the last step."""
+    optimizer: OptimizerConfig = OptimizerConfig(weight_decay=0.0)
+    """How gradients become updates."""
+    length: int = Field(default=4096, ge=64)
+    """Tokens of a pack in the update."""
+    slots: int = Field(default=128, ge=1)
+    """Sequences the rollout engine runs at once."""
+    logged_groups: int = Field(default=2, ge=0)
+    """Groups of each update written to rollouts.jsonl."""
+    save_seconds: float = Field(default=30.0, gt=0)
+    """A checkpoint to resume from is written at least this often."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if missing := [part for part in self.train if part not in self.learning_rate]:
+            raise ValueError(f"{self.name} trains {missing[0]} but gives it no learning_rate")
+        if idle := [part for part in self.learning_rate if part not in self.train]:
+            raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
+        if unknown := [task for task in self.thinking if task not in self.tasks]:
+            raise ValueError(f"thinking names task {unknown[0]}, which is not among tasks")
+        return self

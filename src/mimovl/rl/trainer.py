@@ -1,0 +1,268 @@
+"""Mixed on-policy reinforcement learning: sample, reward, one update, again (MiMo-VL §3.3).
+
+    train_policy(model, processor, prompts, config, out)   →   metrics.jsonl, rollouts.jsonl, model/, done.json
+
+Every update uses rollouts of the very parameters it changes. The mean absolute difference between the log-probability
+recorded while sampling and the one computed for the gradient is logged at each step: it is the proof of that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mimovl.data import Encoded, Mixture, Processor
+from mimovl.errors import DataError
+from mimovl.generate import Engine
+from mimovl.model import VisionLanguageModel, load_checkpoint
+from mimovl.reward import RewardRouter
+from mimovl.rl.advantage import group_advantages, is_informative
+from mimovl.rl.config import RLConfig
+from mimovl.rl.loss import pack_groups, policy_terms
+from mimovl.train import MetricsLog, Optimizer, Progress, learning_rate_factor, set_trainable
+from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
+from mimovl.types import Request, Rollout, RolloutGroup, Sample, SamplingParams
+
+__all__ = ["PromptSource", "train_policy"]
+
+
+@dataclass
+class _Counters:
+    """What the training has done so far; part of its resume point."""
+
+    step: int = 0
+    draws: int = 0
+    seconds: float = 0.0
+
+
+class PromptSource:
+    """Prompts drawn by task weight, each with its mode of thinking; a pure function of the draw's number.
+
+    Args:
+        samples: prompts with gold.
+        config: task weights and thinking shares.
+        seed: fixes the order.
+
+    Raises:
+        DataError: a weighted task has no prompt.
+    """
+
+    def __init__(self, samples: Sequence[Sample], config: RLConfig, *, seed: int) -> None:
+        self.samples = samples
+        self.config = config
+        self.seed = seed
+        by_task: dict[str, list[int]] = {}
+        for index, sample in enumerate(samples):
+            by_task.setdefault(sample.task, []).append(index)
+        self.mixture = Mixture(by_task, config.tasks, seed=seed)
+
+    def draw(self, start: int, count: int) -> list[Request]:
+        """Requests number ``start`` to ``start + count``."""
+        stream = self.mixture.stream(start)
+        requests = []
+        for number in range(start, start + count):
+            sample = self.samples[next(stream)]
+            share = self.config.thinking.get(sample.task, 1.0)
+            dice = torch.rand(1, generator=torch.Generator().manual_seed(self.seed * 7_919 + number))
+            sampling = SamplingParams(
+                temperature=self.config.temperature,
+                max_tokens=self.config.max_tokens,
+                seed=self.seed * 1_000_003 + number,
+            )
+            thinking = None if float(dice) < share else False
+            requests.append(Request(sample, sampling, self.config.samples, thinking))
+        return requests
+
+
+def train_policy(
+    model: VisionLanguageModel,
+    processor: Processor,
+    prompts: Sequence[Sample],
+    config: RLConfig,
+    out: Path,
+    *,
+    router: RewardRouter | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> VisionLanguageModel:
+    """Improve a policy, or finish doing so.
+
+    Args:
+        model: trained in place.
+        processor: of the same checkpoint.
+        prompts: samples ending with a user turn, with gold.
+        config: what to do.
+        out: the step's folder.
+        router: rewards; by task and gold if None.
+        seed: fixes prompts and sampling.
+        progress: shows reward, speed and time left.
+
+    Raises:
+        DataError: a prompt cannot be used or rewarded.
+    """
+    if is_finished(out):
+        return load_checkpoint(out / "model")
+    router = router or RewardRouter()
+    source = PromptSource(prompts, config, seed=seed)
+    set_trainable(model, config.train)
+    trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
+    optimizer = Optimizer(trained, {str(part): rate for part, rate in config.learning_rate.items()}, config.optimizer)
+    counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
+    metrics = MetricsLog(out / "metrics.jsonl", step=counters.step)
+    rollouts = MetricsLog(out / "rollouts.jsonl", step=counters.step)
+    engine = Engine(model, processor, slots=config.slots)
+    saved = time.monotonic()
+    while counters.step < config.steps:
+        started = time.monotonic()
+        groups, sampled = _collect(engine, source, router, config, counters)
+        generated = time.monotonic()
+        factor = learning_rate_factor(
+            counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
+        )
+        figures = _update(model, processor, engine, optimizer, groups, config, factor)
+        counters.step += 1
+        finished = time.monotonic()
+        counters.seconds += finished - started
+        reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
+        tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
+        metrics.write(
+            step=counters.step,
+            steps=config.steps,
+            reward=reward,
+            reward_by_task=_by_task(sampled, lambda rollout: rollout.reward),
+            length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
+            groups_sampled=len(sampled),
+            groups_kept=len(groups),
+            **figures,
+            tokens_per_second=tokens / (generated - started),
+            seconds=counters.seconds,
+            seconds_generate=generated - started,
+            seconds_update=finished - generated,
+        )
+        _log_rollouts(rollouts, counters.step, sampled, config.logged_groups)
+        if progress:
+            progress.update(
+                counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
+            )
+        if time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
+            save_training(out, {"model": model}, optimizer, asdict(counters))
+            saved = time.monotonic()
+    metrics.close()
+    rollouts.close()
+    done = {
+        "steps": counters.step,
+        "prompts": counters.draws,
+        "seconds": counters.seconds,
+        "trained": list(config.train),
+        "learning_rate": dict(config.learning_rate),
+        "length": config.max_tokens,
+    }
+    finish_step(out, model, processor.files(), done)
+    return model
+
+
+def _collect(
+    engine: Engine, source: PromptSource, router: RewardRouter, config: RLConfig, counters: _Counters
+) -> tuple[list[RolloutGroup], list[RolloutGroup]]:
+    """Groups for one update, and all groups sampled for it (dynamic sampling drops the uninformative)."""
+    kept: list[RolloutGroup] = []
+    sampled: list[RolloutGroup] = []
+    for _ in range(config.max_rounds):
+        missing = config.groups - len(kept)
+        count = round(missing * config.oversample) if config.dynamic_sampling else missing
+        requests = source.draw(counters.draws, max(1, count))
+        counters.draws += len(requests)
+        for request, completions in zip(requests, engine.generate(requests), strict=True):
+            verdicts = [router.score(request.sample, completion) for completion in completions]
+            rewards = [verdict.score for verdict in verdicts]
+            rollouts = [
+                Rollout(completion, verdict.score, verdict, advantage)
+                for completion, verdict, advantage in zip(completions, verdicts, group_advantages(rewards), strict=True)
+            ]
+            group = RolloutGroup(request, rollouts, policy_version=counters.step)
+            sampled.append(group)
+            if not config.dynamic_sampling or is_informative(rewards):
+                kept.append(group)
+        if len(kept) >= config.groups:
+            break
+    if not kept:
+        raise DataError(
+            f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group: nothing "
+            "to learn from; check the rewards, or choose prompts the policy sometimes solves"
+        )
+    return kept[: config.groups], sampled
+
+
+def _update(
+    model: VisionLanguageModel,
+    processor: Processor,
+    engine: Engine,
+    optimizer: Optimizer,
+    groups: Sequence[RolloutGroup],
+    config: RLConfig,
+    factor: float,
+) -> dict[str, float]:
+    """One gradient step on fresh rollouts."""
+    prompts: list[Encoded] = [
+        processor.encode_prompt(
+            group.request.sample.messages,
+            group.request.sample.media,
+            id=group.request.sample.id,
+            thinking=group.request.thinking,
+        )
+        for group in groups
+    ]
+    loss = gap = entropy = 0.0
+    tokens = 0
+    model.train()
+    for pack in pack_groups(groups, prompts, model, config.length):
+        terms = policy_terms(model, pack, engine.forbidden)
+        terms.loss.backward()  # type: ignore[no-untyped-call]
+        loss += float(terms.loss.detach())
+        gap += terms.logprob_gap
+        entropy += terms.entropy
+        tokens += terms.num_tokens
+    norm = optimizer.step(factor)
+    return {"loss": loss, "logprob_gap": gap / tokens, "entropy": entropy / tokens, "grad_norm": norm}
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / max(1, len(values))
+
+
+def _by_task(groups: Sequence[RolloutGroup], value: Callable[[Rollout], float]) -> dict[str, float]:
+    """Mean of a figure over the rollouts of each task."""
+    collected: dict[str, list[float]] = {}
+    for group in groups:
+        collected.setdefault(group.request.sample.task, []).extend(value(rollout) for rollout in group.rollouts)
+    return {task: _mean(values) for task, values in sorted(collected.items())}
+
+
+def _log_rollouts(log: MetricsLog, step: int, groups: Sequence[RolloutGroup], count: int) -> None:
+    """A few groups of the step, for people to read."""
+    for group in groups[:count]:
+        sample = group.request.sample
+        assert sample.gold is not None
+        log.write(
+            step=step,
+            task=sample.task,
+            sample_id=sample.id,
+            prompt=sample.messages[-1].text + (" /no_think" if group.request.thinking is False else ""),
+            media=list(sample.media),
+            gold={"kind": sample.gold.kind, "answer": sample.gold.answer, "options": dict(sample.gold.options)},
+            completions=[
+                {
+                    "text": rollout.completion.text,
+                    "reward": rollout.reward,
+                    "advantage": rollout.advantage,
+                    "outcome": rollout.verdict.outcome.value,
+                }
+                for rollout in group.rollouts
+            ],
+        )

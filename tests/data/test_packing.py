@@ -1,0 +1,148 @@
+import itertools
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mimovl.data import Encoded, collate, pack
+from mimovl.data.packing import fill
+from mimovl.errors import DataError
+from mimovl.types import Message, Part, Sample
+from tests.data import small
+
+PROCESSOR = small.processor()
+lengths = st.lists(st.integers(1, 50), max_size=60)
+
+
+# ---------------------------------------------------------------- which samples share a pack
+
+
+@given(lengths=lengths)
+def test_every_sample_is_in_exactly_one_pack_and_no_pack_is_too_long(lengths):
+    packs = pack(lengths, 50)
+    assert sorted(itertools.chain(*packs)) == list(range(len(lengths)))
+    assert all(sum(lengths[index] for index in chosen) <= 50 for chosen in packs)
+
+
+@given(lengths=lengths)
+def test_no_two_packs_could_have_been_one(lengths):
+    """Best fit decreasing: at most one pack is half empty."""
+    filled = [sum(lengths[index] for index in chosen) for chosen in pack(lengths, 50)]
+    assert sum(2 * tokens <= 50 for tokens in filled) <= 1
+
+
+def test_packs_of_a_long_tailed_corpus_are_dense_and_quickly_made():
+    drawn = np.random.default_rng(0).lognormal(5.5, 1.0, 100_000).clip(10, 8192).astype(int).tolist()
+    began = time.process_time()
+    packs = pack(drawn, 8192)
+    assert time.process_time() - began < 2  # 0.15 s where this was written
+    assert sum(drawn) / (8192 * len(packs)) > 0.995
+
+
+def test_a_sample_longer_than_a_pack_is_named_with_both_numbers():
+    with pytest.raises(DataError, match="sample 1 has 51 tokens, a pack holds 50"):
+        pack([3, 51, 2], 50)
+
+
+windows = st.lists(st.integers(1, 50), min_size=1, max_size=30)
+
+
+@given(lengths=windows)
+def test_a_window_gives_the_oldest_and_what_fits_beside_it(lengths):
+    chosen = fill(lengths, 50)
+    assert chosen[0] == 0
+    assert len(set(chosen)) == len(chosen)
+    total = sum(lengths[place] for place in chosen)
+    assert total <= 50
+    left = [lengths[place] for place in range(len(lengths)) if place not in chosen]
+    assert all(total + length > 50 for length in left), "another one would have fitted"
+
+
+# ---------------------------------------------------------------- tensors
+
+
+def samples():
+    first, second = small.picture(131, 97), small.picture(60, 90, 1)
+    page = (Part("image", media=second.sha256), Part("text", text=" a page"))
+    return [
+        PROCESSOR.encode(small.conversation(first, second, id="a")),
+        PROCESSOR.encode(small.conversation(id="b")),
+        PROCESSOR.encode(small.conversation(small.clip(6, 2.0), first, id="c")),
+        PROCESSOR.encode(Sample("d", (Message("assistant", page),), {second.sha256: second}, source="pages")),
+    ]
+
+
+def test_samples_are_laid_end_to_end_without_padding():
+    encoded = samples()
+    batch = small.batch(encoded)
+    ends = np.cumsum([0, *(sample.num_tokens for sample in encoded)]).tolist()
+    assert batch.cu_seqlens.tolist() == ends
+    assert batch.cu_seqlens.dtype == torch.int32
+    assert batch.num_tokens == ends[-1] == batch.labels.shape[0] == batch.loss_weights.shape[0]
+    for sample, start, end in zip(encoded, ends, ends[1:], strict=False):
+        assert torch.equal(batch.tokens[start:end], sample.tokens)
+        assert torch.equal(batch.labels[start:end], sample.labels)
+        assert torch.equal(batch.positions[:, start:end], sample.positions)
+    assert (batch.sample_ids, batch.sources) == (["a", "b", "c", "d"], ["test", "test", "test", "pages"])
+
+
+def test_patches_follow_their_placeholders():
+    encoded = samples()
+    batch = small.batch(encoded)
+    assert torch.equal(batch.patches, torch.cat([patches for sample in encoded for patches in sample.patches]))
+    assert batch.grid_thw.tolist() == [list(grid) for sample in encoded for grid in sample.grid_thw]
+    assert batch.grid_thw.prod(dim=1).sum() == len(batch.patches) == 4 * len(batch.visual_index)
+    pads = {PROCESSOR.config.image_token_id, PROCESSOR.config.video_token_id}
+    assert set(batch.tokens[batch.visual_index].tolist()) == pads
+
+
+def test_a_pack_of_text_has_empty_picture_tensors():
+    batch = small.batch([PROCESSOR.encode(small.conversation())])
+    assert batch.patches.shape == (0, 1176)
+    assert batch.grid_thw.shape == (0, 3)
+    assert len(batch.visual_index) == 0
+
+
+def test_one_samples_label_never_predicts_the_next_sample():
+    batch = small.batch(samples())
+    assert (batch.labels[batch.cu_seqlens[1:].long() - 1] == -100).all()
+
+
+@pytest.mark.parametrize("change", ["a patch less", "a token more"])
+def test_placeholders_that_do_not_match_their_patches_are_named_with_both_numbers(change):
+    good, bad = samples()[:2][::-1], samples()[0]
+    if change == "a patch less":
+        bad.patches[0] = bad.patches[0][:-1]
+    else:
+        bad.tokens[-1] = PROCESSOR.config.image_token_id
+    held = sum(len(patches) for patches in bad.patches)
+    with pytest.raises(
+        DataError, match=rf"sample a: \d+ visual tokens stand for \d+ patches, its pictures have {held}"
+    ):
+        small.batch([good[0], bad])
+
+
+def test_errors_of_two_samples_do_not_cancel_out():
+    """One picture too many here and one too few there would shift every picture between them."""
+    first, _, third, _ = samples()
+    third.patches.append(first.patches.pop())
+    third.grid_thw.append(first.grid_thw.pop())
+    with pytest.raises(DataError, match="sample a"):
+        small.batch([first, third])
+
+
+def test_other_merge_units_are_followed():
+    sample = Encoded(
+        "s", "", torch.tensor([5, 9, 5]), torch.zeros(3, 3, dtype=torch.long), torch.full((3,), -100),
+        patches=[torch.zeros(9, 7)], grid_thw=[(1, 3, 3)],
+    )  # fmt: skip
+    assert collate([sample], visual_token_ids=(9,), merge_unit=9).visual_index.tolist() == [1]
+
+
+def test_a_batch_moves_as_a_whole():
+    moved = small.batch(samples()).to("meta")
+    assert {moved.tokens.device.type, moved.patches.device.type, moved.cu_seqlens.device.type} == {"meta"}
+    assert moved.sample_ids == ["a", "b", "c", "d"]

@@ -1,0 +1,92 @@
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from mimovl.errors import UsageError
+from mimovl.evaluate import compare_answers, evaluate
+from mimovl.types import Gold, Request
+from tests.evaluate.questions import Scripted, always_right, counting, question
+
+QUESTIONS = [
+    *counting(120),
+    *(question(f"g{i}", "grounding", Gold("box", [0, 0, 10, 10]), scene=f"s{i}") for i in range(60)),
+    *(question(f"a{i}", "arithmetic", Gold("number", i)) for i in range(60)),
+]
+
+
+def right_with(chance: float, seed: int) -> Scripted:
+    rng = random.Random(seed)
+    return Scripted(lambda request: always_right(request) if rng.random() < chance else "[90,90,99,99] 999")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("evaluate")
+    evaluate(right_with(0.5, 1), QUESTIONS, None, root / "4-long-context")
+    evaluate(right_with(0.9, 2), QUESTIONS, None, root / "5-morl")
+    return root / "4-long-context", root / "5-morl"
+
+
+def test_a_better_model_is_better_on_every_task_and_in_mean_reward(folders: tuple[Path, Path]) -> None:
+    comparison = compare_answers(*folders)
+    assert list(comparison.tasks) == ["counting", "grounding", "arithmetic"]
+    assert comparison.modes == {"counting": "no_think", "grounding": "no_think", "arithmetic": "thinking"}
+    for one in comparison.headline().values():
+        assert one.score.verdict == one.reward.verdict == "better"
+        assert one.score.difference == pytest.approx(one.score.after - one.score.before)
+        assert one.score.interval[0] <= one.score.difference <= one.score.interval[1]
+    assert comparison.mean_reward.verdict == "better" and comparison.mean_reward.n == 240
+    assert comparison.num_unpaired == 0
+
+
+def test_a_smaller_counting_error_is_better(folders: tuple[Path, Path]) -> None:
+    error = compare_answers(*folders).headline()["counting"].extra["mean_absolute_error"]
+    assert error.difference < 0 and error.verdict == "better"
+    recall = compare_answers(*folders).headline()["grounding"].extra["recall@0.5"]
+    assert recall.difference > 0 and recall.verdict == "better"
+
+
+def test_turned_around_everything_is_worse(folders: tuple[Path, Path]) -> None:
+    forth, back = compare_answers(*folders), compare_answers(*reversed(folders))
+    assert back.mean_reward.verdict == "worse"
+    assert back.mean_reward.difference == pytest.approx(-forth.mean_reward.difference)
+    assert back.headline()["counting"].extra["mean_absolute_error"].verdict == "worse"
+
+
+def test_a_model_equals_itself(folders: tuple[Path, Path]) -> None:
+    comparison = compare_answers(folders[0] / "answers.jsonl", folders[0])
+    assert comparison.mean_reward.interval == (0, 0) and comparison.mean_reward.verdict == "no clear difference"
+
+
+def test_means_equal_those_of_the_score_files(folders: tuple[Path, Path]) -> None:
+    comparison = compare_answers(*folders)
+    for folder, side in zip(folders, ("before", "after"), strict=True):
+        scores = json.loads((folder / "scores.json").read_text())
+        summary = json.loads((folder / "summary.json").read_text())
+        for task, one in comparison.headline().items():
+            assert getattr(one.score, side) == pytest.approx(scores[task]["score"], abs=1e-6)
+        assert getattr(comparison.mean_reward, side) == pytest.approx(summary["mean_reward"]["score"], abs=1e-6)
+    assert json.loads(json.dumps(comparison.to_dict()))["mean_reward"]["verdict"] == "better"
+
+
+def test_only_questions_answered_by_both_are_compared(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    def answer(request: Request) -> str:
+        return always_right(request)
+
+    evaluate(Scripted(answer), QUESTIONS[:10], None, tmp_path, modes=["thinking"])
+    comparison = compare_answers(folders[0], tmp_path)
+    assert comparison.modes == {"counting": "thinking"} and comparison.headline()["counting"].score.n == 10
+    assert comparison.num_unpaired == 470
+
+
+def test_nothing_in_common_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    evaluate(Scripted(always_right), [question("other", "counting", Gold("count", 1))], None, tmp_path)
+    with pytest.raises(UsageError, match="have no question in common"):
+        compare_answers(folders[0], tmp_path)
+
+
+def test_an_unfinished_evaluation_can_be_compared(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_bytes((folders[1] / "answers.jsonl").read_bytes())
+    assert compare_answers(folders[0], tmp_path).modes["arithmetic"] == "thinking"

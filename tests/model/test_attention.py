@@ -1,0 +1,84 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mimovl.model import PackedAttention, Segments
+
+lengths_of_segments = st.lists(st.integers(1, 6), min_size=1, max_size=6)
+
+
+def cumulative(lengths):
+    return torch.tensor([0, *lengths]).cumsum(0)
+
+
+def random_heads(tokens, heads=4, kv_heads=2, size=8, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(tokens, count, size, generator=generator) for count in (heads, kv_heads, kv_heads))
+
+
+def reference(q, k, v, lengths, causal):
+    """One dense mask over all pairs of tokens."""
+    segment = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    mask = segment[:, None] == segment[None, :]
+    if causal:
+        mask &= torch.ones_like(mask).tril()
+    q, k, v = (x.transpose(0, 1) for x in (q, k, v))
+    k, v = (x.repeat_interleave(q.shape[0] // k.shape[0], dim=0) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(0, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(lengths=lengths_of_segments, causal=st.booleans())
+def test_equals_one_dense_block_diagonal_mask(lengths, causal):
+    q, k, v = random_heads(sum(lengths))
+    out = PackedAttention(Segments(cumulative(lengths)), causal=causal)(0, q, k, v)
+    assert torch.allclose(out, reference(q, k, v, lengths, causal), atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(lengths=lengths_of_segments, causal=st.booleans(), data=st.data())
+def test_no_segment_sees_another(lengths, causal, data):
+    changed = data.draw(st.integers(0, len(lengths) - 1))
+    attention = PackedAttention(Segments(cumulative(lengths)), causal=causal)
+    heads = random_heads(sum(lengths))
+    start = sum(lengths[:changed])
+    inside = torch.arange(sum(lengths))
+    inside = (inside >= start) & (inside < start + lengths[changed])
+    before = attention(0, *heads)
+    after = attention(0, *(torch.where(inside[:, None, None], 9 - x, x) for x in heads))
+    assert torch.equal(before[~inside], after[~inside])
+    assert not torch.equal(before[inside], after[inside])
+
+
+def test_a_causal_token_does_not_see_later_ones():
+    heads = random_heads(5)
+    attention = PackedAttention(Segments(cumulative([5])), causal=True)
+    late = torch.arange(5) >= 3
+    after = attention(0, *(torch.where(late[:, None, None], 9 - x, x) for x in heads))
+    assert torch.equal(attention(0, *heads)[:3], after[:3])
+
+
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [2, 5, 2, 1]])
+def test_gradients_equal_those_of_the_dense_mask(lengths):
+    ours = [x.requires_grad_() for x in random_heads(sum(lengths))]
+    theirs = [x.detach().clone().requires_grad_() for x in ours]
+    PackedAttention(Segments(cumulative(lengths)), causal=True)(0, *ours).square().sum().backward()
+    reference(*theirs, lengths, True).square().sum().backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine.grad, other.grad, atol=1e-5)
+
+
+def test_equal_lengths_take_one_call(monkeypatch):
+    calls = []
+    original = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or original(*a, **k))
+    for lengths, expected in (([3, 3, 3, 3], 1), ([3, 5, 3, 5, 3], 2)):
+        calls.clear()
+        PackedAttention(Segments(cumulative(lengths)), causal=False)(0, *random_heads(sum(lengths)))
+        assert len(calls) == expected
+
+
+def test_nothing_to_attend_to_is_no_error():
+    assert PackedAttention(Segments(torch.tensor([0])), causal=False)(0, *random_heads(0)).shape == (0, 4, 8)

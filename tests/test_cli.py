@@ -1,0 +1,195 @@
+"""The command line: what is passed on, and how errors, interrupts and closed pipes end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mimovl.cli import app
+from mimovl.errors import CheckpointError
+from mimovl.store import Dataset
+from tests.curate.readers.voc_folder import write_voc
+
+ROOT = Path(__file__).parent.parent
+RECIPE = "name: tiny\npurpose: testing\nseed: 3\n"
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def start(*arguments: object, program: str = "from mimovl.cli import main; main()") -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Stand-ins for the steps behind the commands; each records how it was called."""
+    seen: list[tuple[Any, ...]] = []
+
+    def stand_in(module: str, name: str) -> None:
+        fake = ModuleType(module)
+        setattr(fake, name, lambda *args, **options: seen.append((name, args, options)))
+        monkeypatch.setitem(sys.modules, module, fake)
+
+    stand_in("mimovl.pipeline.run", "run")
+    stand_in("mimovl.pipeline.evaluate", "evaluate_checkpoint")
+    stand_in("mimovl.generate.logprobs", "score_messages")
+    return seen
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(*args: Any) -> None:
+        raise error
+
+    fake = ModuleType("mimovl.pipeline.run")
+    fake.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mimovl.pipeline.run", fake)
+
+
+def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, time; began = time.perf_counter()\n"
+        "from mimovl.cli import main\n"
+        "try: main()\n"
+        "finally:\n"
+        "    heavy = {'torch', 'numpy', 'pyarrow', 'pydantic', 'PIL', 'scipy', 'jinja2'} & set(sys.modules)\n"
+        "    print(f'heavy={sorted(heavy)} seconds={time.perf_counter() - began:.3f}')\n"
+    )
+    process = start("--help", program=program)
+    out, errors = process.communicate(timeout=30)
+    assert errors == ""
+    assert all(verb in out for verb in ("run", "evaluate", "import", "recipe", "logprobs", "report"))
+    assert "heavy=[]" in out
+    assert float(out.rpartition("seconds=")[2]) < 1.5  # 0.15 s on an idle core
+
+
+def test_run_passes_recipe_folder_and_overrides(calls: list[Any]) -> None:
+    assert invoke("run", "r.yaml", "--out", "o", "--set", "a=1", "--set", "b=2")[0] == 0
+    assert calls == [("run", (Path("r.yaml"), Path("o"), ["a=1", "b=2"]), {})]
+
+
+@pytest.mark.parametrize(
+    ("flags", "modes"),
+    [((), ("no_think", "thinking")), (("--thinking",), ("thinking",)), (("--no-thinking",), ("no_think",))],
+)
+def test_evaluate_passes_tasks_and_modes(calls: list[Any], flags: tuple[str, ...], modes: tuple[str, ...]) -> None:
+    code, _, _ = invoke(
+        "evaluate", "c", "--out", "o", "--tasks", "ocr, counting", "--tasks", "text", "--limit", 5, *flags
+    )
+    assert code == 0
+    options = {"dataset": None, "tasks": ["ocr", "counting", "text"], "limit": 5, "modes": modes}
+    assert calls == [("evaluate_checkpoint", (Path("c"), Path("o")), options)]
+
+
+def test_logprobs_passes_its_files(calls: list[Any]) -> None:
+    assert invoke("logprobs", "c", "--messages", "m.json", "--out", "o.json")[0] == 0
+    assert calls == [("score_messages", (Path("c"), Path("m.json"), Path("o.json")), {})]
+
+
+def test_import_voc_writes_both_sides_and_says_what_it_dropped(tmp_path: Path) -> None:
+    write_voc(tmp_path / "in", photos=6, broken={"p5": b""})
+    code, out, errors = invoke(
+        "import", "voc", tmp_path / "in", "--out", tmp_path / "o", "--heldout", 2, "--name", "RBC=red blood cell"
+    )  # fmt: skip
+    assert (code, errors) == (0, "")
+    assert "train: 3 photos" in out and "heldout: 2 photos" in out and "dropped: empty_file 1" in out
+    texts = {message.text for sample in Dataset.open(tmp_path / "o" / "heldout") for message in sample.messages}
+    assert "How many red blood cells are there?" in texts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--name", "RBC"), "write it as CLASS=NAME"),
+        (("--name", "RBX=cell"), "no object is of the class 'RBX'; did you mean 'RBC'?"),
+        (("--name", "RBC= "), "needs a name to be called by"),
+        (("--heldout", "6"), "6 photos to hold out of 6; choose 0 to 5"),
+        (("--heldout", "1", "--split", "x"), "not both"),
+        (("--split", "no-such-file"), "the split file cannot be read"),
+    ],
+)
+def test_import_voc_refuses_in_one_line(tmp_path: Path, arguments: tuple[str, ...], problem: str) -> None:
+    write_voc(tmp_path / "in", photos=6)
+    code, out, errors = invoke("import", "voc", tmp_path / "in", "--out", tmp_path / "o", *arguments)
+    assert (code, out) == (2, "")
+    assert errors.startswith("error: ") and problem in errors and errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_recipe_explain_prints_values_meanings_and_origins(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    code, out, _ = invoke("recipe", "explain", path, "--set", "seed=4")
+    assert code == 0
+    assert f'purpose = "testing"  # What the run is for, in a sentence; the report opens with it. [{path}:2]' in out
+    assert "[--set]" in out
+
+
+def test_an_error_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, CheckpointError("c/model.safetensors: 3 tensors are missing"))
+    code, out, errors = invoke("run", "r.yaml", "--out", "o")
+    assert (code, out, errors) == (2, "", "error: c/model.safetensors: 3 tensors are missing\n")
+    monkeypatch.setenv("MIMOVL_DEBUG", "1")
+    code, _, errors = invoke("run", "r.yaml", "--out", "o")
+    assert code == 2 and "Traceback" in errors and errors.endswith("tensors are missing\n")
+
+
+def test_a_full_disk_is_an_error_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, OSError(28, "No space left on device", "runs/tiny"))
+    code, _, errors = invoke("run", "r.yaml", "--out", "o")
+    assert code == 2 and errors == "error: [Errno 28] No space left on device: 'runs/tiny'\n"
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, AssertionError("ours"))
+    result = CliRunner().invoke(app, ["run", "r.yaml", "--out", "o"])
+    assert isinstance(result.exception, AssertionError)
+
+
+def test_an_interrupted_run_says_how_to_resume_and_exits_130() -> None:
+    program = (
+        "import sys, time, types\n"
+        "step = types.ModuleType('mimovl.pipeline.run')\n"
+        "step.run = lambda *args: (print('working', flush=True), time.sleep(60))\n"
+        "sys.modules['mimovl.pipeline.run'] = step\n"
+        "from mimovl.cli import main; main()\n"
+    )
+    process = start("run", "r.yaml", "--out", "o", program=program)
+    assert process.stdout is not None and process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted; run the same command again to resume: finished steps are kept"
+
+
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    process = start("recipe", "explain", path)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert errors == ""
+
+
+def test_a_report_of_no_run_is_refused() -> None:
+    code, _, errors = invoke("report", "no-such-run")
+    assert code == 2 and "no such run folder" in errors
