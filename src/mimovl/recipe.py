@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import to_jsonable_python
 from rich import box
 from rich.table import Table
@@ -51,6 +51,8 @@ class Recipe(RecipeModel):
     """What the run is for, in a sentence; the report opens with it."""
     seed: int = 0
     """Seed of everything random that has no seed of its own."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that share each step's packs, prompts and questions, one thread each; results do not depend on it."""
     model: str = "tiny"
     """Preset of the model's shape, used where the run makes its own base parts."""
     start: str = "embedded"

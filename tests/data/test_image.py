@@ -241,6 +241,7 @@ def test_a_header_of_50000_by_50000_is_refused_without_decoding(read, kind):
         raw = bytearray(encoded(PICTURE.quantize(8), "GIF"))
         struct.pack_into("<HH", raw, 6, side, side)
         data = bytes(raw)
+    open_image(encoded(PICTURE, "TIFF"))  # PIL has loaded its plugins
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tracemalloc.start()
     try:

@@ -1,121 +1,157 @@
 import itertools
 import threading
 import time
+from collections import Counter
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mimovl.data import LoaderState, Mixture, PackedLoader, indices_by_source
-from mimovl.errors import DataError, MediaError
-from mimovl.types import Sample
+from mimovl.errors import DataError
 from tests.data import small
 
-PROCESSOR = small.processor()
+FIELDS = ("tokens", "positions", "cu_seqlens", "labels", "loss_weights", "patches", "grid_thw", "visual_index")
 SAMPLES = [
-    *(small.conversation(small.picture(56 + 28 * (n % 4), 56, n), id=f"picture-{n}") for n in range(12)),
-    *(small.conversation(id=f"text-{n}", answer="There are 3 red circles. " * (1 + n % 5)) for n in range(12)),
+    small.conversation(
+        *([small.picture(28 * (1 + number % 3), 56, number)] if number % 4 else []),
+        id=f"s{number}",
+        question="How many red circles? " * (1 + number % 5),
+        answer=str(number),
+    )
+    for number in range(17)
 ]
-SOURCES = ["pictures"] * 12 + ["texts"] * 12
+MIXTURE = Mixture({"even": range(0, 17, 2), "odd": range(1, 17, 2)}, {"even": 1, "odd": 2}, seed=5)
+LENGTH = 160
 
 
-def mixture(seed=0):
-    return Mixture(indices_by_source(SOURCES), {"pictures": 1.0, "texts": 2.0}, seed=seed)
+def loader(*, length=LENGTH, mixture=MIXTURE, read=SAMPLES.__getitem__, **options):
+    return PackedLoader(read, mixture, small.processor(), length, **{"window": 8, "ahead": 0, **options})
 
 
-def loader(read=SAMPLES.__getitem__, **options):
-    return PackedLoader(read, mixture(), PROCESSOR, 200, **{"window": 8, "ahead": 0, **options})
+def first(made: PackedLoader, count: int):
+    iterator = iter(made)
+    taken = list(itertools.islice(iterator, count))
+    iterator.close()
+    return taken
 
 
-def take(batches, count):
-    iterator = iter(batches)
-    try:
-        return list(itertools.islice(iterator, count))
-    finally:
-        iterator.close()
-
-
-def same(one, other):
-    return one.sample_ids == other.sample_ids and all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("tokens", "positions", "labels", "patches")
+def same(one, two) -> bool:
+    (batch, state), (other, other_state) = one, two
+    return (
+        state == other_state
+        and (batch.sample_ids, batch.sources) == (other.sample_ids, other.sources)
+        and all(torch.equal(getattr(batch, name), getattr(other, name)) for name in FIELDS)
     )
 
 
-def test_no_pack_is_longer_than_asked_and_most_are_nearly_full():
-    batches = [batch for batch, _ in take(loader(), 60)]
-    assert all(batch.num_tokens <= 200 for batch in batches)
-    assert sum(batch.num_tokens for batch in batches) / (200 * 60) > 0.85
+def loader_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "packed-loader"]
 
 
-def test_every_draw_of_the_mixture_is_packed_once_or_still_waits():
-    batches = take(loader(), 40)
-    packed = [name for batch, _ in batches for name in batch.sample_ids]
-    state = batches[-1][1]
-    drawn = [SAMPLES[index].id for index in itertools.islice(mixture().stream(), state.next_draw)]
-    waiting = [SAMPLES[index].id for index in state.waiting]
-    assert sorted(packed + waiting) == sorted(drawn)
-    assert len(state.waiting) < 8
+def test_no_pack_is_longer_than_allowed_and_packs_are_well_filled() -> None:
+    sizes = [batch.num_tokens for batch, _ in first(loader(), 40)]
+    assert max(sizes) <= LENGTH
+    assert sum(sizes) > 0.9 * LENGTH * len(sizes)
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
-@pytest.mark.parametrize("stop", [1, 7, 20])
-def test_resuming_gives_exactly_the_batches_that_would_have_come(ahead, stop):
-    whole = take(loader(), stop + 10)
-    resumed = take(loader(state=whole[stop - 1][1], ahead=ahead), 10)
-    for (one, state), (other, again) in zip(whole[stop:], resumed, strict=True):
-        assert same(one, other)
-        assert state == again
+def test_every_draw_is_packed_once_in_about_the_order_drawn() -> None:
+    packed: Counter[str] = Counter()
+    for batch, state in first(loader(), 30):
+        packed.update(batch.sample_ids)
+        drawn = Counter(f"s{index}" for index in itertools.islice(MIXTURE.stream(), state.next_draw))
+        assert drawn == packed + Counter(f"s{index}" for index in state.waiting)
+        assert len(state.waiting) < 8
 
 
-def test_a_background_thread_gives_the_same_batches():
-    for (one, state), (other, again) in zip(take(loader(), 20), take(loader(ahead=4), 20), strict=True):
-        assert same(one, other)
-        assert state == again
+def test_no_sample_waits_for_ever() -> None:
+    """The oldest of the window goes into the next pack, however badly it fits."""
+    waiting = LoaderState().waiting
+    for batch, state in first(loader(), 30):
+        assert not waiting or batch.sample_ids[0] == f"s{waiting[0]}"
+        waiting = state.waiting
 
 
-def test_the_background_thread_stays_a_bounded_number_of_batches_ahead():
-    read = []
-    iterator = iter(loader(lambda index: read.append(index) or SAMPLES[index], ahead=2))
+@settings(deadline=None, max_examples=8)
+@given(stop=st.integers(1, 12), ahead=st.sampled_from([0, 1, 3]))
+def test_a_loader_resumed_at_any_batch_goes_on_to_the_bit(stop: int, ahead: int) -> None:
+    whole = first(loader(), stop + 3)
+    resumed = first(loader(state=whole[stop - 1][1], ahead=ahead), 3)
+    assert all(same(one, two) for one, two in zip(whole[stop:], resumed, strict=True))
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_batches_made_ahead_are_the_same(ahead: int) -> None:
+    pairs = zip(first(loader(), 10), first(loader(ahead=ahead), 10), strict=True)
+    assert all(same(one, two) for one, two in pairs)
+
+
+def test_only_so_many_batches_are_made_ahead() -> None:
+    read: list[int] = []
+
+    def slow_consumer_read(index: int):
+        read.append(index)
+        return SAMPLES[index]
+
+    iterator = iter(loader(read=slow_consumer_read, ahead=2))
     next(iterator)
-    time.sleep(0.3)
-    settled = len(read)
-    time.sleep(0.2)
-    assert len(read) == settled < 60
+    deadline = time.monotonic() + 10
+    before = -1
+    while before != len(read) and time.monotonic() < deadline:
+        before = len(read)
+        time.sleep(0.3)
+    # One handed out, two ready, one in hand; the window on top.
+    batches = first(loader(), 4)
+    assert len(read) <= batches[-1][1].next_draw
     iterator.close()
 
 
-def test_the_background_thread_ends_with_its_iterator():
-    iterator = iter(loader(ahead=2))
+def test_closing_ends_the_thread_even_when_it_waits_for_room() -> None:
+    iterator = iter(loader(ahead=1))
     next(iterator)
-    assert any(thread.name == "packed-loader" for thread in threading.enumerate())
+    assert loader_threads()
+    time.sleep(0.1)
     iterator.close()
-    assert not any(thread.name == "packed-loader" for thread in threading.enumerate())
+    assert not loader_threads()
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_a_sample_longer_than_a_pack_is_named_with_both_numbers(ahead):
-    long = small.conversation(id="panorama", answer="circle " * 300)
-    with pytest.raises(DataError, match=r"sample panorama has \d{3,} tokens, a pack holds 200; .*never cut"):
-        take(loader(lambda index: long if index == 5 else SAMPLES[index], ahead=ahead), 100)
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_sample_longer_than_a_pack_is_named_with_both_numbers(ahead: int) -> None:
+    size = small.processor().encode(SAMPLES[4]).num_tokens
+    with pytest.raises(DataError, match=rf"sample s4 has {size} tokens, a pack holds {size - 1}; .*never cut"):
+        first(loader(length=size - 1, mixture=Mixture({"a": [4]}, {"a": 1}, seed=0), ahead=ahead), 1)
+    assert not loader_threads()
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_errors_of_reading_and_encoding_reach_the_consumer(ahead):
-    def broken(index):
-        return Sample("bad", small.conversation(small.picture(60, 90)).messages) if index == 3 else SAMPLES[index]
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_an_error_while_reading_reaches_the_consumer(ahead: int) -> None:
+    def read(index: int):
+        raise DataError(f"number {index} is damaged")
 
-    with pytest.raises(DataError, match="sample bad: image .* not in the sample"):
-        take(loader(broken, ahead=ahead), 100)
-    with pytest.raises(MediaError):
-        take(loader(lambda index: small.conversation(DAMAGED), ahead=ahead), 1)
-
-
-DAMAGED = type(picture := small.picture(60, 90))(picture.sha256, "image", b"?", 60, 90)
+    with pytest.raises(DataError, match="is damaged"):
+        first(loader(read=read, ahead=ahead), 1)
+    assert not loader_threads()
 
 
-def test_a_fresh_state_is_the_beginning():
-    (one, _), (other, _) = take(loader(state=LoaderState()), 1)[0], take(loader(), 1)[0]
-    assert same(one, other)
+def test_batches_before_a_bad_sample_are_handed_out_first() -> None:
+    calls = itertools.count()
+
+    def read(index: int):
+        if next(calls) > 30:
+            raise DataError("damaged")
+        return SAMPLES[index]
+
+    good = first(loader(), 20)
+    iterator = iter(loader(read=read, ahead=3))
+    seen = 0
+    with pytest.raises(DataError, match="damaged"):
+        for one, two in zip(iterator, good, strict=False):
+            assert same(one, two)
+            seen += 1
+    assert seen >= 3
 
 
-def test_indices_are_grouped_by_source():
-    assert indices_by_source(["a", "b", "a"]) == {"a": [0, 2], "b": [1]}
+def test_indices_by_source() -> None:
+    assert indices_by_source(["b", "a", "b"]) == {"b": [0, 2], "a": [1]}
+    assert indices_by_source([]) == {}

@@ -1,6 +1,8 @@
 import json
 import os
+import platform
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -266,6 +268,19 @@ def test_a_failure_while_saving_leaves_the_old_checkpoint_and_no_litter(folder, 
         save_checkpoint(small.model(1), folder)
     assert contents(folder) == before
     assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(folder, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    here = platform.node()
+    litter = tmp_path / f".model.partial-{here}-{dead.pid}"
+    busy = tmp_path / f".model.partial-{here}-{os.getppid()}"
+    elsewhere = tmp_path / f".model.partial-another.machine-{dead.pid}"
+    for path in (litter, busy, elsewhere):
+        path.mkdir()
+    save_checkpoint(small.model(1), folder)
+    assert [path.exists() for path in (litter, busy, elsewhere)] == [False, True, True]
 
 
 @pytest.mark.parametrize("exchange", [True, False])

@@ -80,6 +80,16 @@ def test_no_sample_sees_another(changed):
 
 
 @torch.no_grad()
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_logits():
+    model, batch = small.model(), small.batch(mixed_samples())
+    here = model.logits(model(batch))
+    model, batch = model.to("cuda"), batch.to("cuda")
+    assert (model.logits(model(batch)).cpu() - here).abs().max() < 1e-4
+
+
+@torch.no_grad()
 def test_the_order_of_samples_in_a_pack_does_not_matter():
     model, samples = small.model(dtype=torch.float64), mixed_samples()
     forward = logits(model, *samples).split([sample.num_tokens for sample in samples])

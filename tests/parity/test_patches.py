@@ -46,7 +46,7 @@ SIZES = [(28, 28), (56, 84), (30, 41), (131, 97), (1, 1), (1, 150), (640, 480), 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("max_pixels", [100 * 28 * 28, 6 * 28 * 28])
 def test_patches_of_pictures(pil_processor, width, height, max_pixels):
-    """Same grid and layout; resized pixels are equal, so values differ by float32 rounding only (measured 2.4e-7)."""
+    """Same grid and layout; resized pixels are equal, so values differ by float32 rounding only (measured 4.8e-7)."""
     settings = ImageSettings(max_pixels=max_pixels)
     image = small.noise(width, height)
     theirs = pil_processor(min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)(

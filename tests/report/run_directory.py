@@ -2,7 +2,7 @@
 
 Look at its report in a browser:
 
-    PYTHONPATH=src:. python tests/report/run_directory.py /tmp/run
+    PYTHONPATH=src:. python tests/report/run_directory.py runs/pretended
 """
 
 from __future__ import annotations

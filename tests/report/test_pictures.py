@@ -53,7 +53,20 @@ def test_a_photo_is_scaled_down_but_keeps_its_own_size_for_coordinates(tmp_path:
     embedded = stored(tmp_path / "d", one).embed("s0", [one.sha256])
     assert embedded is not None and embedded.uri.startswith("data:image/jpeg;base64,")
     assert (embedded.width, embedded.height) == (1200, 900)
+    assert embedded.seen == (1204, 896)
     assert decoded(embedded).size == (480, 360)
+
+
+def test_boxes_are_in_pixels_of_the_bound_that_the_dataset_was_made_with(tmp_path: Path) -> None:
+    one = media(noise(640, 480), "JPEG")
+    message = Message("user", (Part("image", media=one.sha256), Part("text", "?")))
+    with DatasetWriter(tmp_path / "d") as writer:
+        writer.notes["max_pixels"] = 200_000
+        writer.add(Sample("s0", (message,), {one.sha256: one}))
+    embedded = Pictures([tmp_path / "d"]).embed("s0", [one.sha256])
+    assert embedded is not None
+    assert embedded.seen == (504, 364)
+    assert embedded.seen[0] * embedded.seen[1] <= 200_000
 
 
 def test_a_clip_becomes_a_strip_in_equal_times(tmp_path: Path) -> None:

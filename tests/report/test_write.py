@@ -51,6 +51,11 @@ def page(run_dir: Path) -> str:
     return write_report(run_dir).read_text("utf-8")
 
 
+@pytest.fixture(scope="module")
+def finished_page(finished_run: Path) -> str:
+    return page(finished_run)
+
+
 def parsed(text: str) -> Balance:
     parser = Balance()
     parser.feed(text)
@@ -59,24 +64,24 @@ def parsed(text: str) -> Balance:
     return parser
 
 
-def test_a_finished_run_gives_a_whole_page(finished_run: Path) -> None:
-    text = page(finished_run)
+def test_a_finished_run_gives_a_whole_page(finished_page: str) -> None:
+    text = finished_page
     parsed(text)
     assert 'class="empty"' not in text and 'class="unfinished"' not in text
     assert text.count("<section ") == 11
     assert "MORL minus stage 4" in text
 
 
-def test_the_page_loads_nothing_from_elsewhere(finished_run: Path) -> None:
-    found = parsed(page(finished_run))
+def test_the_page_loads_nothing_from_elsewhere(finished_page: str) -> None:
+    found = parsed(finished_page)
     assert found.loads
     assert all(load.startswith(("data:image/", "#")) for load in found.loads)
-    style_and_script = re.sub(r"data:image/[^\"]*", "", page(finished_run))
+    style_and_script = re.sub(r"data:image/[^\"]*", "", finished_page)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(", style_and_script)
 
 
-def test_its_policy_lets_only_its_own_script_run(finished_run: Path) -> None:
-    text = page(finished_run)
+def test_its_policy_lets_only_its_own_script_run(finished_page: str) -> None:
+    text = finished_page
     assert "default-src 'none'" in text.replace("&#39;", "'")
     assert re.search(r"script-src (&#39;|')sha256-[\w+/=]{44}", text)
     assert text.count("<script>") == 1 and not parsed(text).handlers
@@ -181,5 +186,5 @@ def test_a_missing_run_is_the_users_error(tmp_path: Path) -> None:
         write_report(tmp_path / "nowhere")
 
 
-def test_machine_paths_stay_out_of_the_page(finished_run: Path) -> None:
-    assert str(finished_run.parent) not in page(finished_run)
+def test_machine_paths_stay_out_of_the_page(finished_run: Path, finished_page: str) -> None:
+    assert str(finished_run.parent) not in finished_page

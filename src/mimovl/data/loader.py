@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mimovl.data.mixture import Mixture
@@ -27,7 +28,7 @@ class LoaderState:
     """Where a loader stands."""
 
     next_draw: int = 0
-    """Number of the next draw from the mixture."""
+    """Number of the loader's next draw."""
     waiting: tuple[int, ...] = ()
     """Dataset indices drawn but not yet packed, oldest first."""
 
@@ -43,6 +44,8 @@ class PackedLoader:
         state: where to start.
         window: drawn samples the packer chooses from.
         ahead: batches prepared in advance; 0 encodes in the caller's thread.
+        lane: (number, count): take every ``count``-th draw from ``number`` on, so that ``count`` loaders side by side
+            share out one mixture.
 
     Iterating yields ``(batch, state after it)``.
 
@@ -60,6 +63,7 @@ class PackedLoader:
         state: LoaderState | None = None,
         window: int = 48,
         ahead: int = 4,
+        lane: tuple[int, int] = (0, 1),
     ) -> None:
         self.read = read
         self.mixture = mixture
@@ -68,6 +72,7 @@ class PackedLoader:
         self.state = state or LoaderState()
         self.window = window
         self.ahead = ahead
+        self.lane = lane
 
     def __iter__(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         return self._ahead() if self.ahead else self._batches()
@@ -84,7 +89,8 @@ class PackedLoader:
     def _batches(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         draw = self.state.next_draw
         waiting = [(index, self._encode(index)) for index in self.state.waiting]
-        draws = self.mixture.stream(draw)
+        number, count = self.lane
+        draws = islice(self.mixture.stream(draw * count + number), 0, None, count)
         config = self.processor.config
         while True:
             while len(waiting) < self.window:

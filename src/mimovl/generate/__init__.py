@@ -2,5 +2,6 @@
 
 from mimovl.generate.engine import Engine
 from mimovl.generate.logprobs import read_messages, score_messages, token_logprobs
+from mimovl.generate.team_engine import TeamEngine
 
-__all__ = ["Engine", "read_messages", "score_messages", "token_logprobs"]
+__all__ = ["Engine", "TeamEngine", "read_messages", "score_messages", "token_logprobs"]

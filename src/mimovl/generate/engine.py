@@ -21,9 +21,12 @@ from mimovl.errors import DataError
 from mimovl.generate.kv_cache import CachedAttention, KVCache, RecordingAttention
 from mimovl.generate.sampling import draw_tokens, forbid
 from mimovl.model import PackedAttention, Segments, VisionLanguageModel
-from mimovl.types import Completion, PackedBatch, Request
+from mimovl.types import Completion, MediaKind, PackedBatch, Request
 
 __all__ = ["Engine"]
+
+_Visual = tuple[str, MediaKind, int, float]
+"""What makes the visual tokens of a picture or clip: its bytes' hash, and how they are read."""
 
 
 @dataclass(slots=True)
@@ -75,14 +78,28 @@ class Engine:
             on_finish: called with (samples finished, samples asked for) as they finish.
 
         Raises:
-            DataError: a prompt with its ``max_tokens`` is longer than the model's context, or cannot be encoded.
+            DataError: a request asks for more samples than there are slots, or for none; a prompt with its
+                ``max_tokens`` is longer than the model's context, or cannot be encoded.
         """
+        for request in requests:
+            self._check(request)
         training = self.model.training
         self.model.eval()
         try:
             return self._generate(requests, on_finish)
         finally:
             self.model.train(training)
+
+    def _check(self, request: Request) -> None:
+        """Refuse, before any work is done, what cannot be run."""
+        name = f"sample {request.sample.id}"
+        if not 1 <= request.num_samples <= self.slots:
+            raise DataError(
+                f"{name}: {request.num_samples} samples are asked for, the engine has {self.slots} slots; "
+                "ask for at least one and at most that many, or raise slots"
+            )
+        if request.sampling.max_tokens < 1:
+            raise DataError(f"{name}: max_tokens is {request.sampling.max_tokens}; it must be at least 1")
 
     def _generate(
         self, requests: Sequence[Request], on_finish: Callable[[int, int], None] | None
@@ -91,7 +108,7 @@ class Engine:
         total, finished = sum(len(group) for group in results), 0
         waiting = deque(enumerate(requests))
         running: list[_Sequence] = []
-        visual: dict[str, torch.Tensor] = {}
+        visual: dict[_Visual, torch.Tensor] = {}
         last = torch.zeros(0, dtype=torch.long)
         while waiting or running:
             room = self.slots - len(running)
@@ -115,7 +132,7 @@ class Engine:
     # ------------------------------------------------------------ prefill
 
     def _admit(
-        self, waiting: deque[tuple[int, Request]], room: int, active: int, visual: dict[str, torch.Tensor]
+        self, waiting: deque[tuple[int, Request]], room: int, active: int, visual: dict[_Visual, torch.Tensor]
     ) -> tuple[list[_Sequence], torch.Tensor]:
         """Prefill as many waiting groups as there is room for, and draw their first tokens."""
         group: list[tuple[int, Request, Encoded]] = []
@@ -125,8 +142,6 @@ class Engine:
             fits = used + request.num_samples <= room and tokens < self.prefill_tokens
             if group and not fits:
                 break
-            if request.num_samples > self.slots:
-                raise DataError(f"a request asks for {request.num_samples} samples, the engine has {self.slots} slots")
             waiting.popleft()
             encoded = self.processor.encode_prompt(
                 request.sample.messages, request.sample.media, id=request.sample.id, thinking=request.thinking
@@ -169,16 +184,17 @@ class Engine:
         return sequences, first
 
     def _encode_visuals(
-        self, group: list[tuple[int, Request, Encoded]], batch: PackedBatch, visual: dict[str, torch.Tensor]
+        self, group: list[tuple[int, Request, Encoded]], batch: PackedBatch, visual: dict[_Visual, torch.Tensor]
     ) -> torch.Tensor | None:
         """Visual tokens of the batch; a picture already seen in this call is not encoded again."""
-        names = [
-            part.media
+        media = [
+            request.sample.media[part.media]
             for _, request, _ in group
             for message in request.sample.messages
             for part in message.content
             if part.type != "text"
         ]
+        names: list[_Visual] = [(item.sha256, item.kind, item.num_frames, item.fps) for item in media]
         if not names:
             return None
         grids = [thw for _, _, encoded in group for thw in encoded.grid_thw]

@@ -124,13 +124,13 @@ def _part(part: Any, where: str, folder: Path, media: dict[str, Media]) -> Part:
 
 def _read_media(url: str, kind: MediaKind, where: str, folder: Path) -> Media:
     scheme = urlparse(url).scheme
-    if scheme not in ("", "file") and len(scheme) > 1:
-        raise DataError(f"{where}: {scheme}:// is not fetched; download the file and give its path")
+    if scheme != "file" and ("://" in url or scheme == "data"):
+        raise DataError(f"{where}: {scheme}: addresses are not fetched; save the file and give its path")
     path = Path(unquote(urlparse(url).path)) if scheme == "file" else Path(url)
     path = path if path.is_absolute() else folder / path
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{where}: {path} cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise DataError(f"{where}: {path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     height, width = image_size(data, name=str(path)) if kind == "image" else (0, 0)
     return Media(hashlib.sha256(data).hexdigest(), kind, data, width, height)

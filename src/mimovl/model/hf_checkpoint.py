@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import re
 import shutil
 import sys
@@ -231,8 +232,8 @@ def save_checkpoint(
     target = Path(path).resolve()
     if target.exists() and (target.is_file() or (any(target.iterdir()) and not (target / "config.json").exists())):
         raise CheckpointError(f"{target}: is in the way and is not a checkpoint; name another folder")
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = target.with_name(f".{target.name}.partial-{platform.node()}-{os.getpid()}")
+    _remove_abandoned(partial)
     partial.mkdir(parents=True)
     try:
         tensors = _published_state(model, dtype)
@@ -246,6 +247,26 @@ def save_checkpoint(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Path(path)
+
+
+def _remove_abandoned(partial: Path) -> None:
+    """Remove what killed writers of the same checkpoint, on this machine, left beside it."""
+    prefix = partial.name.removesuffix(str(os.getpid()))
+    for sibling in partial.parent.iterdir() if partial.parent.is_dir() else ():
+        number = sibling.name.removeprefix(prefix)
+        if sibling.name.startswith(prefix) and number.isdecimal() and not _runs(int(number)):
+            shutil.rmtree(sibling, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether another process of that number is alive."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
 
 
 def replace_folder(partial: Path, target: Path) -> None:

@@ -12,12 +12,13 @@ from mimovl.data import Processor
 from mimovl.errors import UsageError
 from mimovl.evaluate import evaluate
 from mimovl.evaluate.task import Mode
-from mimovl.generate import Engine
+from mimovl.generate import Engine, TeamEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.pipeline.config import EvaluateConfig
 from mimovl.pipeline.data import heldout_questions
 from mimovl.pipeline.progress import Display, StepProgress
 from mimovl.store import Dataset
+from mimovl.team import ALONE, Team
 from mimovl.types import Sample
 
 __all__ = ["HELDOUT_ITEMS", "HELDOUT_SEED", "checkpoint_fingerprint", "evaluate_checkpoint", "evaluate_step"]
@@ -46,8 +47,9 @@ def evaluate_step(
     settings: EvaluateConfig,
     *,
     step: str,
-    progress: StepProgress,
-) -> dict[str, Any]:
+    progress: StepProgress | None,
+    team: Team = ALONE,
+) -> None:
     """Evaluate a step's checkpoint on the run's held-out questions.
 
     Args:
@@ -59,18 +61,23 @@ def evaluate_step(
         settings: modes and limits.
         step: the step's name, under which ``settings`` may limit the questions.
         progress: shows how far it is.
+        team: processes that share the questions.
     """
+    engine = TeamEngine(Engine(model, processor, slots=settings.slots), team)
+    if not team.leads:
+        engine.serve()
+        return
     samples = _at_most(list(Dataset.open(heldout)), settings.questions.get(step))
-    engine = Engine(model, processor, slots=settings.slots)
-    return evaluate(
+    evaluate(
         engine,
         samples,
         None,
         out,
         modes=settings.modes,
-        progress=progress.update,
+        progress=progress.update if progress else None,
         fingerprint=checkpoint_fingerprint(checkpoint),
     )
+    engine.close()
 
 
 def checkpoint_fingerprint(folder: Path) -> str:

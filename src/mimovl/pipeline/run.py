@@ -9,10 +9,12 @@ manifest), an unfinished one by its resume point, an evaluation by the answers i
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,12 @@ from mimovl.pipeline.assets import embedded_base
 from mimovl.pipeline.base import build_base
 from mimovl.pipeline.data import asked_in_training, build_datasets
 from mimovl.pipeline.evaluate import evaluate_step
-from mimovl.pipeline.progress import Display
+from mimovl.pipeline.progress import Display, StepProgress
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
 from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
+from mimovl.team import Team, run_team
 from mimovl.train import peak_memory_mb, train_stage
 
 __all__ = ["run"]
@@ -69,37 +72,52 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
     recipe, folder = loaded.recipe, Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     _same_recipe(folder, dump_recipe(loaded))
-    display = Display()
-    log = _RunLog(folder, recipe)
+    return run_team(recipe.workers, _work, (recipe, folder))
+
+
+def _work(team: Team, recipe: Recipe, folder: Path) -> Path:
+    """A run as one process of its team sees it."""
+    display = Display() if team.leads else None
+    log = _RunLog(folder, recipe) if team.leads else None
+    runner = _Runner(recipe, folder, display, log, team)
+    if display is None or log is None:
+        runner.run()
+        team.gather(peak_memory_mb())
+        return folder
     with display.show():
-        display.line(f"{recipe.name}: {folder}  ({torch.get_num_threads()} threads, torch {torch.__version__})")
-        _Runner(recipe, folder, display, log).run()
-        log.finish()
+        display.line(f"{recipe.name}: {folder}  ({team.size} processes, torch {torch.__version__})")
+        runner.run()
+        log.finish(sum(team.gather(peak_memory_mb())))
         report = write_report(folder)
     display.line(f"report: {report}")
     return report
 
 
 class _Runner:
-    """The steps of one run in order."""
+    """The steps of one run in order; every process of the team goes through all of them."""
 
-    def __init__(self, recipe: Recipe, folder: Path, display: Display, log: _RunLog) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, display: Display | None, log: _RunLog | None, team: Team) -> None:
         self.recipe = recipe
         self.folder = folder
         self.display = display
         self.log = log
+        self.team = team
         self.number = 0
 
     def run(self) -> None:
         """Do every step that is not done."""
-        recipe = self.recipe
-        self._data()
+        recipe, team = self.recipe, self.team
+        if team.leads:
+            self._data()
+        team.wait()
         start = self._start()
         if not recipe.stages and not recipe.rl:
             return
         model, processor, origin = self._load(start)
-        self.log.update(model={"parameters": sum(model.num_parameters().values()), **model.num_parameters()})
-        if recipe.evaluate.median:
+        if self.log:
+            parts = model.num_parameters()
+            self.log.update(model={"parameters": sum(parts.values()), **parts})
+        if recipe.evaluate.median and team.leads:
             self._evaluate_median()
         if recipe.evaluate.start:
             self._evaluate("0-start", "start", origin, model, processor)
@@ -107,14 +125,16 @@ class _Runner:
             step = self._next(stage.name)
             with self._timed(step.folder.name, f"stage {self.number} {stage.name}") as progress:
                 samples = _Sources(Dataset.open(self._training_data()))
-                model = train_stage(model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress)
+                model = train_stage(
+                    model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
+                )
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
         if recipe.rl:
             step = self._next(recipe.rl.name)
             with self._timed(step.folder.name, f"stage {self.number} {recipe.rl.name}") as progress:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
                 model = train_policy(
-                    model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress
+                    model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress, team=team
                 )
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
 
@@ -122,8 +142,10 @@ class _Runner:
         self.number += 1
         return _Step(name, self.folder / f"{self.number}-{name}")
 
-    def _timed(self, key: str, title: str) -> Any:
-        return _Timed(self.display, self.log, key, title)
+    def _timed(self, key: str, title: str) -> AbstractContextManager[StepProgress | None]:
+        if self.display is None or self.log is None:
+            return nullcontext()
+        return _timed_step(self.display, self.log, key, title)
 
     def _training_data(self) -> Path:
         imported = self.recipe.data.imported
@@ -146,30 +168,32 @@ class _Runner:
                 self.folder / "data",
                 seed=self.recipe.seed,
                 recipe_hash=recipe_hash(self.recipe),
-                advance=progress.update,
+                advance=progress.update if progress else _quiet,
             )
-        self.log.update(data=summary)
+        if self.log:
+            self.log.update(data=summary)
 
     def _start(self) -> Path | None:
         """The checkpoint the stages start from; None for the embedded base."""
         recipe = self.recipe
         if recipe.base:
+            folder = self.folder / "base"
             with self._timed("base", "base parts") as progress:
-                return build_base(
-                    recipe.base,
-                    recipe.data.world,
-                    recipe.model,
-                    self.folder / "base",
-                    seed=recipe.seed,
-                    progress=progress,
-                )
+                if progress is not None:
+                    world, seed = recipe.data.world, recipe.seed
+                    build_base(recipe.base, world, recipe.model, folder, seed=seed, progress=progress)
+                    about = {"recipe_hash": recipe_hash(recipe), "mimovl": __version__}
+                    (folder / "model" / "base.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            self.team.wait()
+            return folder / "model"
         return Path(recipe.start) if recipe.start != "embedded" else None
 
     def _load(self, start: Path | None) -> tuple[VisionLanguageModel, Processor, Path]:
         """The model to train, its processor and folder: a checkpoint, or the base parts with a fresh projector."""
         if start is None:
             base = embedded_base()
-            self.log.update(base={"recipe_hash": base.recipe_hash})
+            if self.log:
+                self.log.update(base={"recipe_hash": base.recipe_hash})
             start = base.folder
         model = load_checkpoint(start)
         if self.recipe.fresh_projector:
@@ -189,8 +213,11 @@ class _Runner:
             return
         out = self.folder / "evaluate" / folder
         with self._timed(f"evaluate {folder}", f"evaluate {step}") as progress:
-            evaluate_step(model, processor, checkpoint, heldout, out, settings, step=step, progress=progress)
-        write_report(self.folder)
+            evaluate_step(
+                model, processor, checkpoint, heldout, out, settings, step=step, progress=progress, team=self.team
+            )
+        if self.team.leads:
+            write_report(self.folder)
 
     def _evaluate_median(self) -> None:
         """Answers that need no picture, for comparison."""
@@ -214,22 +241,17 @@ class _Sources:
         return self._dataset[index]
 
 
-class _Timed:
-    """A step on the display, its seconds in the log; a step skipped because it is done keeps its old time."""
+def _quiet(done: float, total: float, text: str) -> None:
+    """Show nothing."""
 
-    def __init__(self, display: Display, log: _RunLog, key: str, title: str) -> None:
-        self._step = display.step(title)
-        self._log = log
-        self._key = key
-        self._started = time.monotonic()
 
-    def __enter__(self) -> Any:
-        return self._step.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._step.__exit__(*error)
-        if error[0] is None:
-            self._log.add_seconds(self._key, time.monotonic() - self._started)
+@contextmanager
+def _timed_step(display: Display, log: _RunLog, key: str, title: str) -> Iterator[StepProgress]:
+    """A step on the display, and its seconds in the log once it is done."""
+    started = time.monotonic()
+    with display.step(title) as progress:
+        yield progress
+    log.add_seconds(key, time.monotonic() - started)
 
 
 class _RunLog:
@@ -254,8 +276,6 @@ class _RunLog:
     def update(self, **values: Any) -> None:
         """Set entries and write the file."""
         self.data.update(values)
-        peak = max(peak_memory_mb(), self.data.get("peak_memory_mb", 0.0))
-        self.data["peak_memory_mb"] = peak
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.replace(self.path)
@@ -265,10 +285,10 @@ class _RunLog:
         self.data["seconds"][key] = round(self.data["seconds"].get(key, 0.0) + seconds, 2)
         self.update()
 
-    def finish(self) -> None:
-        """Everything is done."""
+    def finish(self, peak_memory_mb: float) -> None:
+        """Everything is done; the memory is that of all processes together."""
         self.data.setdefault("finished", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-        self.update()
+        self.update(peak_memory_mb=max(peak_memory_mb, self.data.get("peak_memory_mb", 0.0)))
 
 
 def _machine() -> dict[str, Any]:
@@ -282,7 +302,7 @@ def _machine() -> dict[str, Any]:
         memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 1024**2
     except (OSError, ValueError, IndexError):
         pass
-    return {"cpu": cpu, "cores": torch.get_num_threads(), "memory_gb": round(memory, 1), "system": sys.platform}
+    return {"cpu": cpu, "cores": os.cpu_count() or 1, "memory_gb": round(memory, 1), "system": sys.platform}
 
 
 def _same_recipe(folder: Path, text: str) -> None:

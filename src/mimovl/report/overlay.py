@@ -46,8 +46,14 @@ def draw(
         return Drawing(None, missing=bool(names))
     if embedded.seconds:
         return Drawing(clip_overlay(embedded, truth, said, title), is_clip=True)
-    width, height = finite(line.get("width")) or 0, finite(line.get("height")) or 0
-    return Drawing(picture_overlay(embedded, width, height, truth, said, title))
+    return Drawing(picture_overlay(embedded, _seen_size(line, embedded), truth, said, title))
+
+
+def _seen_size(line: Record, picture: Embedded) -> tuple[float, float]:
+    """The unit of the coordinates: what the line says, unless that is but the size of the file."""
+    width, height = finite(line.get("width")) or 0.0, finite(line.get("height")) or 0.0
+    said = width > 0 and height > 0 and (width, height) != (picture.width, picture.height)
+    return (width, height) if said else picture.seen
 
 
 def _rect(css: str, box: Box, width: float, height: float) -> str:
@@ -73,19 +79,22 @@ def _cross(css: str, x: float, y: float, width: float, height: float) -> str:
 
 
 def picture_overlay(
-    picture: Embedded, width: float, height: float, truth: Geometry, said: Sequence[tuple[Geometry, str]], title: str
+    picture: Embedded,
+    size: tuple[float, float],
+    truth: Geometry,
+    said: Sequence[tuple[Geometry, str]],
+    title: str,
 ) -> Markup:
     """The picture as SVG with true boxes dashed and each said box or point solid.
 
     Args:
         picture: The embedded picture.
-        width: Width in pixels of the picture as the model saw it: the unit of all coordinates.
-        height: Its height.
+        size: Width and height in pixels of the picture as the model saw it: the unit of all coordinates.
         truth: What is right.
         said: What was said, each with its CSS class (``said``, or ``said better``/``said worse`` for rollouts).
         title: For screen readers.
     """
-    width, height = (width, height) if width > 0 and height > 0 else (picture.width, picture.height)
+    width, height = size
     shapes = [_rect("truth", box, width, height) for box in truth.boxes]
     for geometry, css in said:
         shapes += [_rect(css, box, width, height) for box in geometry.boxes]

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from mimovl.errors import MimovlError, UsageError
+from mimovl.data.image import ImageSettings, smart_resize
+from mimovl.errors import MediaError, MimovlError, UsageError
+from mimovl.report.format import finite
+from mimovl.report.run_directory import mapping
 from mimovl.store import Dataset
 from mimovl.types import Media
 
@@ -38,8 +41,11 @@ class Embedded:
 
     uri: str
     width: int
+    """Of the file, or of the strip."""
     height: int
     seconds: float = 0.0
+    seen: tuple[int, int] = (0, 0)
+    """Width and height of the smart-resized picture, in whose pixels boxes and points are given."""
 
 
 class Pictures:
@@ -62,20 +68,19 @@ class Pictures:
         """The first of a sample's media ``names`` that can be read and still fits into the budget, or None."""
         for name in names:
             if name not in self._made:
-                media = self._find(sample_id, name)
-                self._made[name] = _encode(media) if media else None
+                self._made[name] = self._make(sample_id, name)
             made = self._made[name]
             if made is not None and len(made.uri) <= self._left:
                 self._left -= len(made.uri)
                 return made
         return None
 
-    def _find(self, sample_id: str, name: str) -> Media | None:
+    def _make(self, sample_id: str, name: str) -> Embedded | None:
         for path in self._paths:
             dataset = self._open(path)
             try:
                 if dataset is not None and (media := dataset.find(sample_id).media.get(name)):
-                    return media
+                    return _encode(media, finite(mapping(dataset.manifest.get("notes")).get("max_pixels")))
             except UsageError:
                 continue
             except _UNREADABLE as error:
@@ -106,7 +111,7 @@ def _uri(image: Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _encode(media: Media) -> Embedded | None:
+def _encode(media: Media, max_pixels: float | None) -> Embedded | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -116,19 +121,22 @@ def _encode(media: Media) -> Embedded | None:
                 frames = getattr(image, "n_frames", 1)
                 if media.kind == "video" or frames > 1:
                     return _strip(image, frames, media.fps)
-                return _still(image)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+                height, width = smart_resize(
+                    image.height, image.width, max_pixels=int(max_pixels or ImageSettings.max_pixels)
+                )
+                return _still(image, (width, height))
+    except (MediaError, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None
 
 
-def _still(image: Image.Image) -> Embedded:
+def _still(image: Image.Image, seen: tuple[int, int]) -> Embedded:
     width, height = image.size
     small = max(width, height) <= _PNG_SIDE
     shown = image if image.mode in ("RGB", "L", "P") else image.convert("RGB")
     if not small:
         shown = image.convert("RGB")
         shown.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-    return Embedded(_uri(shown, "PNG" if small else "JPEG"), width, height)
+    return Embedded(_uri(shown, "PNG" if small else "JPEG"), width, height, seen=seen)
 
 
 def _strip(image: Image.Image, frames: int, fps: float) -> Embedded:

@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class Run:
         """The reinforcement learning, if it has begun."""
         return next((stage for stage in reversed(self.stages) if stage.is_rl), None)
 
-    @property
+    @cached_property
     def settings(self) -> Record:
         """The effective recipe; empty if it is missing or damaged."""
         try:

@@ -48,7 +48,12 @@ class PolicyTerms:
 
 
 def pack_groups(
-    groups: Sequence[RolloutGroup], prompts: Sequence[Encoded], model: VisionLanguageModel, length: int
+    groups: Sequence[RolloutGroup],
+    prompts: Sequence[Encoded],
+    model: VisionLanguageModel,
+    length: int,
+    *,
+    num_groups: int | None = None,
 ) -> list[PolicyPack]:
     """Lay groups into packs of about ``length`` tokens; a group is never split.
 
@@ -57,19 +62,21 @@ def pack_groups(
         prompts: each group's encoded prompt.
         model: gives the token ids and merge size.
         length: tokens of a pack; a single longer group has a pack of its own.
+        num_groups: groups of the whole update, if these are only some of them.
     """
+    num_groups = num_groups or len(groups)
     packs: list[PolicyPack] = []
     pending: list[tuple[RolloutGroup, Encoded]] = []
     used = 0
     for group, prompt in zip(groups, prompts, strict=True):
         size = sum(prompt.num_tokens + len(rollout.completion.tokens) for rollout in group.rollouts)
         if pending and used + size > length:
-            packs.append(_pack(pending, len(groups), model))
+            packs.append(_pack(pending, num_groups, model))
             pending, used = [], 0
         pending.append((group, prompt))
         used += size
     if pending:
-        packs.append(_pack(pending, len(groups), model))
+        packs.append(_pack(pending, num_groups, model))
     return packs
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from mimovl.reward import RewardRouter
 from mimovl.rl.advantage import group_advantages, is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.loss import pack_groups, policy_terms
+from mimovl.team import ALONE, Team
 from mimovl.train import MetricsLog, Optimizer, Progress, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
-from mimovl.types import Request, Rollout, RolloutGroup, Sample, SamplingParams
+from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["PromptSource", "train_policy"]
 
@@ -89,6 +91,7 @@ def train_policy(
     router: RewardRouter | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    team: Team = ALONE,
 ) -> VisionLanguageModel:
     """Improve a policy, or finish doing so.
 
@@ -101,6 +104,7 @@ def train_policy(
         router: rewards; by task and gold if None.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
+        team: processes that share each update's prompts; rollouts do not depend on their number.
 
     Raises:
         DataError: a prompt cannot be used or rewarded.
@@ -113,47 +117,10 @@ def train_policy(
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
     optimizer = Optimizer(trained, {str(part): rate for part, rate in config.learning_rate.items()}, config.optimizer)
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
-    metrics = MetricsLog(out / "metrics.jsonl", step=counters.step)
-    rollouts = MetricsLog(out / "rollouts.jsonl", step=counters.step)
     engine = Engine(model, processor, slots=config.slots)
-    saved = time.monotonic()
-    while counters.step < config.steps:
-        started = time.monotonic()
-        groups, sampled = _collect(engine, source, router, config, counters)
-        generated = time.monotonic()
-        factor = learning_rate_factor(
-            counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
-        )
-        figures = _update(model, processor, engine, optimizer, groups, config, factor)
-        counters.step += 1
-        finished = time.monotonic()
-        counters.seconds += finished - started
-        reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
-        tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
-        metrics.write(
-            step=counters.step,
-            steps=config.steps,
-            reward=reward,
-            reward_by_task=_by_task(sampled, lambda rollout: rollout.reward),
-            length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
-            groups_sampled=len(sampled),
-            groups_kept=len(groups),
-            **figures,
-            tokens_per_second=tokens / (generated - started),
-            seconds=counters.seconds,
-            seconds_generate=generated - started,
-            seconds_update=finished - generated,
-        )
-        _log_rollouts(rollouts, counters.step, sampled, config.logged_groups)
-        if progress:
-            progress.update(
-                counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
-            )
-        if time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
-            save_training(out, {"model": model}, optimizer, asdict(counters))
-            saved = time.monotonic()
-    metrics.close()
-    rollouts.close()
+    with ExitStack() as stack:
+        log = stack.enter_context(closing(_Log(out, counters.step))) if team.leads else None
+        _train(engine, source, router, optimizer, config, counters, log, out, progress, team)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -162,12 +129,79 @@ def train_policy(
         "learning_rate": dict(config.learning_rate),
         "length": config.max_tokens,
     }
-    finish_step(out, model, processor.files(), done)
+    if team.leads:
+        finish_step(out, model, processor.files(), done)
+    team.wait()
     return model
 
 
+def _train(
+    engine: Engine,
+    source: PromptSource,
+    router: RewardRouter,
+    optimizer: Optimizer,
+    config: RLConfig,
+    counters: _Counters,
+    log: _Log | None,
+    out: Path,
+    progress: Progress | None,
+    team: Team,
+) -> None:
+    """The updates that are left, each on rollouts of its own, with a resume point now and then."""
+    saved = time.monotonic()
+    while counters.step < config.steps:
+        started = time.monotonic()
+        groups, sampled = _collect(engine, source, router, config, counters, team)
+        generated = time.monotonic()
+        factor = learning_rate_factor(
+            counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
+        )
+        figures = _update(engine, optimizer, groups, config, factor, team)
+        counters.step += 1
+        finished = time.monotonic()
+        counters.seconds += finished - started
+        reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
+        tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
+        if log:
+            log.metrics.write(
+                step=counters.step,
+                steps=config.steps,
+                reward=reward,
+                reward_by_task=_by_task(sampled, lambda rollout: rollout.reward),
+                length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
+                groups_sampled=len(sampled),
+                groups_kept=len(groups),
+                **figures,
+                tokens_per_second=tokens / (generated - started),
+                seconds=counters.seconds,
+                seconds_generate=generated - started,
+                seconds_update=finished - generated,
+            )
+            _log_rollouts(log.rollouts, counters.step, sampled, config.logged_groups)
+        if progress:
+            progress.update(
+                counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
+            )
+        if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
+            save_training(out, {"model": engine.model}, optimizer, asdict(counters))
+            saved = time.monotonic()
+
+
+class _Log:
+    """metrics.jsonl and rollouts.jsonl of a step."""
+
+    def __init__(self, out: Path, step: int) -> None:
+        self.metrics = MetricsLog(out / "metrics.jsonl", step=step)
+        self.rollouts = MetricsLog(out / "rollouts.jsonl", step=step)
+
+    def close(self) -> None:
+        """Close both."""
+        self.metrics.close()
+        self.rollouts.close()
+
+
 def _collect(
-    engine: Engine, source: PromptSource, router: RewardRouter, config: RLConfig, counters: _Counters
+    engine: Engine, source: PromptSource, router: RewardRouter, config: RLConfig, counters: _Counters, team: Team
 ) -> tuple[list[RolloutGroup], list[RolloutGroup]]:
     """Groups for one update, and all groups sampled for it (dynamic sampling drops the uninformative)."""
     kept: list[RolloutGroup] = []
@@ -177,16 +211,14 @@ def _collect(
         count = round(missing * config.oversample) if config.dynamic_sampling else missing
         requests = source.draw(counters.draws, max(1, count))
         counters.draws += len(requests)
-        for request, completions in zip(requests, engine.generate(requests), strict=True):
-            verdicts = [router.score(request.sample, completion) for completion in completions]
-            rewards = [verdict.score for verdict in verdicts]
-            rollouts = [
-                Rollout(completion, verdict.score, verdict, advantage)
-                for completion, verdict, advantage in zip(completions, verdicts, group_advantages(rewards), strict=True)
-            ]
-            group = RolloutGroup(request, rollouts, policy_version=counters.step)
+        mine = team.share(requests)
+        rolled = [
+            _group(request, completions, router, counters.step)
+            for request, completions in zip(mine, engine.generate(mine), strict=True)
+        ]
+        for group in team.merge(rolled):
             sampled.append(group)
-            if not config.dynamic_sampling or is_informative(rewards):
+            if not config.dynamic_sampling or is_informative([rollout.reward for rollout in group.rollouts]):
                 kept.append(group)
         if len(kept) >= config.groups:
             break
@@ -198,37 +230,51 @@ def _collect(
     return kept[: config.groups], sampled
 
 
+def _group(request: Request, completions: Sequence[Completion], router: RewardRouter, version: int) -> RolloutGroup:
+    """A prompt's completions with their rewards and advantages."""
+    verdicts = [router.score(request.sample, completion) for completion in completions]
+    advantages = group_advantages([verdict.score for verdict in verdicts])
+    rollouts = [
+        Rollout(completion, verdict.score, verdict, advantage)
+        for completion, verdict, advantage in zip(completions, verdicts, advantages, strict=True)
+    ]
+    return RolloutGroup(request, rollouts, policy_version=version)
+
+
 def _update(
-    model: VisionLanguageModel,
-    processor: Processor,
     engine: Engine,
     optimizer: Optimizer,
     groups: Sequence[RolloutGroup],
     config: RLConfig,
     factor: float,
+    team: Team,
 ) -> dict[str, float]:
-    """One gradient step on fresh rollouts."""
+    """One gradient step on fresh rollouts of the engine's model, the groups shared out over the team."""
+    model, mine = engine.model, team.share(groups)
     prompts: list[Encoded] = [
-        processor.encode_prompt(
+        engine.processor.encode_prompt(
             group.request.sample.messages,
             group.request.sample.media,
             id=group.request.sample.id,
             thinking=group.request.thinking,
         )
-        for group in groups
+        for group in mine
     ]
     loss = gap = entropy = 0.0
     tokens = 0
     model.train()
-    for pack in pack_groups(groups, prompts, model, config.length):
+    for pack in pack_groups(mine, prompts, model, config.length, num_groups=len(groups)):
         terms = policy_terms(model, pack, engine.forbidden)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
+        if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
+            terms.loss.backward()  # type: ignore[no-untyped-call]
         loss += float(terms.loss.detach())
         gap += terms.logprob_gap
         entropy += terms.entropy
         tokens += terms.num_tokens
+    team.sum_gradients(optimizer.parameters)
     norm = optimizer.step(factor)
-    return {"loss": loss, "logprob_gap": gap / tokens, "entropy": entropy / tokens, "grad_norm": norm}
+    loss, gap, entropy, count = (sum(values) for values in zip(*team.gather((loss, gap, entropy, tokens)), strict=True))
+    return {"loss": loss, "logprob_gap": gap / count, "entropy": entropy / count, "grad_norm": norm}
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -247,15 +293,14 @@ def _by_task(groups: Sequence[RolloutGroup], value: Callable[[Rollout], float]) 
 def _log_rollouts(log: MetricsLog, step: int, groups: Sequence[RolloutGroup], count: int) -> None:
     """A few groups of the step, for people to read."""
     for group in groups[:count]:
-        sample = group.request.sample
-        assert sample.gold is not None
+        sample, gold = group.request.sample, group.request.sample.gold
         log.write(
             step=step,
             task=sample.task,
             sample_id=sample.id,
             prompt=sample.messages[-1].text + (" /no_think" if group.request.thinking is False else ""),
             media=list(sample.media),
-            gold={"kind": sample.gold.kind, "answer": sample.gold.answer, "options": dict(sample.gold.options)},
+            gold=gold and {"kind": gold.kind, "answer": gold.answer, "options": dict(gold.options)},
             completions=[
                 {
                     "text": rollout.completion.text,

@@ -70,7 +70,8 @@ def resume_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Opti
         torch.set_rng_state(state["random"])
         counters: dict[str, Any] = state["counters"]
     except Exception as error:  # torch raises many kinds
-        reason = str(error).splitlines()[0]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2])[:200] or type(error).__name__
         raise CheckpointError(f"{path}: cannot go on from it ({reason}); delete it to start this step again") from None
     return counters
 

@@ -12,8 +12,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from torch import nn
 
 from mimovl.data import LoaderState, Mixture, PackedLoader, Processor, indices_by_source
 from mimovl.model import VisionLanguageModel, load_checkpoint
+from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.config import StageConfig
 from mimovl.train.loss import language_model_loss
@@ -91,6 +92,10 @@ def peak_memory_mb() -> float:
     return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
+Lanes = Mapping[int, Iterator[tuple[PackedBatch, LoaderState]]]
+"""The loaders whose packs this process computes, by the pack's number in a step."""
+
+
 @dataclass
 class _Counters:
     """What a stage has done so far; part of its resume point."""
@@ -99,13 +104,12 @@ class _Counters:
     tokens: int = 0
     images: int = 0
     seconds: float = 0.0
-    next_draw: int = 0
-    waiting: list[int] = field(default_factory=list)
+    loaders: list[dict[str, Any]] = field(default_factory=list)
+    """Where the loader of each pack of a step goes on."""
 
-    @property
-    def loader(self) -> LoaderState:
-        """Where the loader goes on."""
-        return LoaderState(self.next_draw, tuple(self.waiting))
+    def loader(self, lane: int) -> LoaderState:
+        """Where one loader goes on."""
+        return LoaderState(**self.loaders[lane]) if self.loaders else LoaderState()
 
 
 def train_stage(
@@ -117,6 +121,7 @@ def train_stage(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    team: Team = ALONE,
 ) -> VisionLanguageModel:
     """Train one stage, or what is left of it.
 
@@ -128,6 +133,7 @@ def train_stage(
         out: the stage's folder.
         seed: fixes the order of samples.
         progress: shows loss, speed and time left.
+        team: processes that share each step's packs; losses do not depend on their number.
 
     Returns:
         The trained model.
@@ -143,9 +149,28 @@ def train_stage(
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
     optimizer = Optimizer(trained, {str(part): rate for part, rate in stage.learning_rate.items()}, stage.optimizer)
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
-    loader = PackedLoader(samples.__getitem__, mixture, processor, stage.length, state=counters.loader)
-    with closing(MetricsLog(out / "metrics.jsonl", step=counters.step)) as log, closing(iter(loader)) as batches:
-        _train(model, optimizer, batches, stage, counters, log, out, progress)
+    with ExitStack() as stack:
+        lanes = {
+            lane: stack.enter_context(
+                closing(
+                    iter(
+                        PackedLoader(
+                            samples.__getitem__,
+                            mixture,
+                            processor,
+                            stage.length,
+                            state=counters.loader(lane),
+                            lane=(lane, stage.packs),
+                        )
+                    )
+                )
+            )
+            for lane in team.share(range(stage.packs))
+        }
+        log = (
+            stack.enter_context(closing(MetricsLog(out / "metrics.jsonl", step=counters.step))) if team.leads else None
+        )
+        _train(model, optimizer, lanes, stage, counters, log, out, progress, team)
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -155,19 +180,22 @@ def train_stage(
         "learning_rate": dict(stage.learning_rate),
         "length": stage.length,
     }
-    finish_step(out, model, processor.files(), done)
+    if team.leads:
+        finish_step(out, model, processor.files(), done)
+    team.wait()
     return model
 
 
 def _train(
     model: VisionLanguageModel,
     optimizer: Optimizer,
-    batches: Iterator[tuple[PackedBatch, LoaderState]],
+    lanes: Lanes,
     stage: StageConfig,
     counters: _Counters,
-    log: MetricsLog,
+    log: MetricsLog | None,
     out: Path,
     progress: Progress | None,
+    team: Team,
 ) -> None:
     """The steps that are left, each logged, with a resume point now and then."""
     saved = time.monotonic()
@@ -176,61 +204,75 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, batches, stage, factor, counters)
+        figures = _step(model, optimizer, lanes, stage, factor, counters, team)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
         speed = figures["step_tokens"] / elapsed
-        log.write(
-            step=counters.step,
-            steps=stage.steps,
-            tokens=counters.tokens,
-            images=counters.images,
-            loss=figures["loss"],
-            loss_by_source=figures["loss_by_source"],
-            grad_norm=figures["grad_norm"],
-            learning_rate={part: rate * factor for part, rate in stage.learning_rate.items()},
-            tokens_per_second=speed,
-            seconds=counters.seconds,
-            memory_mb=peak_memory_mb(),
-        )
+        if log:
+            log.write(
+                step=counters.step,
+                steps=stage.steps,
+                tokens=counters.tokens,
+                images=counters.images,
+                loss=figures["loss"],
+                loss_by_source=figures["loss_by_source"],
+                grad_norm=figures["grad_norm"],
+                learning_rate={part: rate * factor for part, rate in stage.learning_rate.items()},
+                tokens_per_second=speed,
+                seconds=counters.seconds,
+                memory_mb=peak_memory_mb(),
+            )
         if progress:
             progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {speed:,.0f} tokens/s")
-        if time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps:
-            save_training(out, {"model": model}, optimizer, asdict(counters))
+        due = time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps
+        if team.broadcast(due):
+            counters.loaders = team.merge([asdict(state) for state in figures["loaders"]])
+            if team.leads:
+                save_training(out, {"model": model}, optimizer, asdict(counters))
             saved = time.monotonic()
 
 
 def _step(
     model: VisionLanguageModel,
     optimizer: Optimizer,
-    batches: Iterator[tuple[PackedBatch, LoaderState]],
+    lanes: Lanes,
     stage: StageConfig,
     factor: float,
     counters: _Counters,
+    team: Team,
 ) -> dict[str, Any]:
     """One optimizer step over ``stage.packs`` packs, normalised by the labels of all of them."""
-    drawn = [next(batches) for _ in range(stage.packs)]
-    labels = sum(float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn)
-    total = 0.0
-    by_source: dict[str, tuple[float, int]] = {}
-    tokens = 0
-    for batch, state in drawn:
+    drawn = [next(lane) for lane in lanes.values()]
+    labels = sum(team.merge([float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn]))
+    packs: list[dict[str, Any]] = []
+    for batch, _ in drawn:
         loss = language_model_loss(model, batch.to(model.device))
         if loss.total.requires_grad:  # text alone teaches a frozen language model nothing
             (loss.total / labels).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.total.detach())
-        for source, (summed, count) in loss.by_source.items():
+        packs.append(
+            {
+                "loss": float(loss.total.detach()),
+                "by_source": loss.by_source,
+                "tokens": batch.num_tokens,
+                "images": len(batch.grid_thw),
+            }
+        )
+    team.sum_gradients(optimizer.parameters)
+    norm = optimizer.step(factor)
+    packs = team.merge(packs)
+    by_source: dict[str, tuple[float, int]] = {}
+    for pack in packs:
+        for source, (summed, count) in pack["by_source"].items():
             before = by_source.get(source, (0.0, 0))
             by_source[source] = (before[0] + summed, before[1] + count)
-        tokens += batch.num_tokens
-        counters.images += len(batch.grid_thw)
-        counters.next_draw, counters.waiting = state.next_draw, list(state.waiting)
-    norm = optimizer.step(factor)
+    tokens = sum(pack["tokens"] for pack in packs)
     counters.step += 1
     counters.tokens += tokens
+    counters.images += sum(pack["images"] for pack in packs)
     return {
-        "loss": total / labels,
+        "loss": sum(pack["loss"] for pack in packs) / labels,
         "loss_by_source": {source: summed / max(1, count) for source, (summed, count) in sorted(by_source.items())},
         "grad_norm": norm,
         "step_tokens": tokens,
+        "loaders": [state for _, state in drawn],
     }

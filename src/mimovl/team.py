@@ -1,0 +1,181 @@
+"""A team of processes that train, roll out and evaluate together: the same program in each, gradients summed.
+
+    team = Team(rank, size)         inside: joined through torch.distributed (gloo on the CPU)
+    run_team(2, work, args)         from outside: this process is rank 0, the others are started beside it
+
+Two single-threaded processes use two cores far better than one process with two threads: small matrices leave the
+second thread idle most of the time. Work is numbered (packs of a step, prompts of an update) and shared out by number,
+and sums are taken in that order, so a team of any size computes what one process would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+from mimovl.errors import MimovlError
+
+__all__ = ["ALONE", "Team", "run_team"]
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=6)
+"""How long one member waits for another: a whole dataset or base may be made meanwhile."""
+
+
+class Team:
+    """One process's view of the team.
+
+    Args:
+        rank: this process's number; 0 writes files and talks to people.
+        size: how many there are; with 1 nothing is exchanged.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks to people."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This process's part of numbered work: every ``size``-th item from ``rank`` on."""
+        return list(items[self.rank :: self.size])
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, in order of rank, in every process."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def broadcast(self, value: T) -> T:
+        """The leader's value."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def merge(self, shares: list[T]) -> list[T]:
+        """All items of work that :meth:`share` gave out, in their first order."""
+        gathered = self.gather(shares)
+        merged: list[T] = []
+        for number in range(max(len(part) for part in gathered)):
+            merged += [part[number] for part in gathered if number < len(part)]
+        return merged
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace every gradient by its sum over the team; a missing one counts as zero."""
+        if self.size == 1:
+            return
+        parameters = list(parameters)
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).detach().reshape(-1) for p in parameters])
+        dist.all_reduce(flat)
+        for parameter, total in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+            parameter.grad = total.view_as(parameter)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+ALONE = Team()
+"""A team of one."""
+
+
+def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    """Call ``work(team, *arguments)`` in ``size`` processes, this one being rank 0.
+
+    Args:
+        size: how many; 1 calls it right here.
+        work: importable by name; its result in this process is returned.
+        arguments: picklable.
+
+    Raises:
+        MimovlError: another process failed, or whatever ``work`` raises here.
+    """
+    if size == 1:
+        return work(ALONE, *arguments)
+    with tempfile.TemporaryDirectory() as folder, _threads(1):
+        store = Path(folder) / "store"
+        context = multiprocessing.get_context("spawn")
+        members = [
+            context.Process(target=_member, args=(rank, size, store, os.getpid(), work, arguments), daemon=True)
+            for rank in range(1, size)
+        ]
+        for member in members:
+            member.start()
+        try:
+            with _joined(0, size, store) as team:
+                return work(team, *arguments)
+        except RuntimeError as error:  # gloo's word for a lost peer
+            failed = [member for member in members if member.exitcode]
+            if failed:
+                raise MimovlError(
+                    f"another process of the run stopped with exit code {failed[0].exitcode}; its message is above"
+                ) from error
+            raise
+        finally:
+            for member in members:
+                member.join(timeout=5)
+                if member.is_alive():
+                    member.kill()
+                    member.join()
+
+
+def _member(
+    rank: int, size: int, store: Path, leader: int, work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    """The life of a process beside the leader."""
+    _die_with(leader)
+    try:
+        with _threads(1), _joined(rank, size, store) as team:
+            work(team, *arguments)
+    except MimovlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _die_with(leader: int) -> None:
+    """End this process if the leader ends, however it does (Linux; elsewhere the lost connection ends it)."""
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != leader:
+        raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def _joined(rank: int, size: int, store: Path) -> Iterator[Team]:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size, timeout=PATIENCE)
+    try:
+        yield Team(rank, size)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads: cores are shared out among processes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

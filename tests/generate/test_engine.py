@@ -1,0 +1,328 @@
+"""The engine says what a plain loop of full forward passes says, whatever runs beside it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from mimovl.data import Processor
+from mimovl.errors import DataError
+from mimovl.generate import Engine
+from mimovl.model import VisionLanguageModel
+from mimovl.types import Completion, Message, Part, Request, Sample, SamplingParams
+from tests import tiny
+from tests.data import small
+from tests.generate import plain
+
+
+@pytest.fixture(scope="module")
+def model() -> VisionLanguageModel:
+    """Far from even in its choices, and one that ends some of its answers."""
+    built = tiny.model(sharp=8)
+    with torch.no_grad():
+        built.language.lm_head.weight[tiny.tokenizer().im_end] *= 3
+    return built
+
+
+def album() -> Sample:
+    """A question about two pictures and a clip."""
+    media = [small.picture(56, 84, 1), small.clip(6, 2.0), small.picture(84, 28, 2)]
+    return Sample("album", (small.user("Which one?", *media),), {item.sha256: item for item in media})
+
+
+def prompts() -> list[Sample]:
+    """Pictures, clips, text, several of each together, several turns."""
+    turns = (small.user("How many?"), small.assistant("3"), small.user("Which colour?"))
+    world = [q for source in ("world/counting", "world/clip", "world/arithmetic") for q in tiny.questions(source, 6)]
+    return [*world, album(), Sample("turns", turns)]
+
+
+def requests(**sampling: float) -> list[Request]:
+    """One for every prompt, with different lengths and modes."""
+    modes = (None, True, False)
+    return [
+        Request(sample, SamplingParams(max_tokens=1 + (5 * n) % 13, seed=n, **sampling), 1, modes[n % 3])
+        for n, sample in enumerate(prompts())
+    ]
+
+
+def engine(model: VisionLanguageModel, slots: int = 4, prefill_tokens: int = 200) -> Engine:
+    """Few slots and small prefills, so that slots are refilled and moved all the time."""
+    return Engine(model, tiny.processor(), slots=slots, prefill_tokens=prefill_tokens)
+
+
+def sampled(count: int = 3, max_tokens: int = 12) -> list[Request]:
+    """Groups of samples at temperature 1."""
+    return [
+        Request(sample, SamplingParams(temperature=1.0, max_tokens=max_tokens + n % 4, seed=7 * n), count)
+        for n, sample in enumerate(prompts())
+    ]
+
+
+# ---------------------------------------------------------------- greedy
+
+
+@pytest.mark.parametrize(("slots", "prefill_tokens"), [(3, 100), (64, 4096)], ids=["crowded", "roomy"])
+def test_greedy_tokens_equal_those_of_full_forward_passes(model, slots, prefill_tokens) -> None:
+    asked = requests()
+    answers = engine(model, slots, prefill_tokens).generate(asked)
+    finished = set()
+    for request, (completion,) in zip(asked, answers, strict=True):
+        tokens, reason = plain.greedy(model, request)
+        assert (list(completion.tokens), completion.finish_reason) == (tokens, reason), request.sample.id
+        assert completion.text == tiny.tokenizer().decode(tokens)
+        finished.add(reason)
+    assert finished == {"stop", "length"}
+
+
+def test_greedy_samples_of_a_group_are_equal(model) -> None:
+    (group,) = engine(model).generate([Request(prompts()[0], SamplingParams(max_tokens=6), 3)])
+    assert len(group) == 3 and len(set(group)) == 1
+
+
+def test_one_token_is_enough(model) -> None:
+    asked = [Request(sample, SamplingParams(max_tokens=1)) for sample in prompts()]
+    for request, (completion,) in zip(asked, engine(model, slots=2).generate(asked), strict=True):
+        assert list(completion.tokens) == plain.greedy(model, request)[0]
+        assert len(completion.logprobs) == 1
+
+
+def test_no_request_no_answer(model) -> None:
+    assert engine(model).generate([]) == []
+
+
+# ---------------------------------------------------------------- sampling
+
+
+def test_samples_depend_on_their_own_seed_and_on_nothing_around_them(model) -> None:
+    asked = sampled()
+    expected = engine(model, slots=100, prefill_tokens=9999).generate(asked)
+    order = list(range(len(asked)))
+    random.Random(0).shuffle(order)
+    crowded = engine(model, slots=5).generate([asked[place] for place in order])
+    for place, group in zip(order, crowded, strict=True):
+        assert [c.tokens for c in group] == [c.tokens for c in expected[place]]
+    for place in (0, 9, 18):
+        (alone,) = engine(model, slots=3).generate([asked[place]])
+        assert [c.tokens for c in alone] == [c.tokens for c in expected[place]]
+
+
+def test_samples_of_a_group_differ_and_so_do_seeds(model) -> None:
+    sample = prompts()[0]
+    asked = [Request(sample, SamplingParams(temperature=1.0, max_tokens=8, seed=seed), 4) for seed in (0, 1, -1)]
+    groups = engine(model).generate(asked)
+    assert len({completion.tokens for group in groups for completion in group}) == 12
+
+
+def test_a_larger_group_begins_with_the_smaller_one(model) -> None:
+    sample, sampling = prompts()[0], SamplingParams(temperature=1.0, max_tokens=6, seed=3)
+    two, four = engine(model).generate([Request(sample, sampling, 2), Request(sample, sampling, 4)])
+    assert [c.tokens for c in two] == [c.tokens for c in four[:2]]
+
+
+def test_recorded_logprobs_equal_those_of_the_training_forward(model) -> None:
+    """With slots moved and refilled; worst measured: mean 5e-7, single 3e-6 of log-probabilities down to −9."""
+    asked = sampled()
+    differences = []
+    for request, group in zip(asked, engine(model, slots=5).generate(asked), strict=True):
+        for completion in group:
+            assert len(completion.logprobs) == len(completion.tokens)
+            expected = plain.logprobs(model, request, completion.tokens)
+            differences.append((expected - torch.tensor(completion.logprobs)).abs())
+    everything = torch.cat(differences)
+    assert len(everything) > 500
+    assert everything.mean() < 1e-5
+    assert everything.max() < 1e-4
+
+
+def test_recorded_logprobs_are_the_policys_own_whatever_the_temperature(model) -> None:
+    for sampling in (SamplingParams(max_tokens=5), SamplingParams(temperature=0.5, top_p=0.8, max_tokens=5, seed=1)):
+        request = Request(prompts()[0], sampling)
+        ((completion,),) = engine(model).generate([request])
+        expected = plain.logprobs(model, request, completion.tokens)
+        assert torch.allclose(expected, torch.tensor(completion.logprobs), atol=1e-4)
+
+
+# ---------------------------------------------------------------- placeholders
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 5.0])
+def test_placeholders_cannot_be_written_even_by_a_model_that_wants_nothing_else(temperature) -> None:
+    rigged = tiny.model(sharp=8)
+    visual = list(rigged.config.visual_token_ids)
+    with torch.no_grad():
+        # Opposite rows: whatever the hidden state, one placeholder of each pair is preferred to every other token.
+        rigged.language.lm_head.weight[visual[0]] *= 1000
+        for token, sign in zip(visual[1:], (-1, 1, -1), strict=True):
+            rigged.language.lm_head.weight[token] = sign * rigged.language.lm_head.weight[visual[0]]
+    asked = [
+        Request(sample, SamplingParams(temperature=temperature, max_tokens=10, seed=n), 2)
+        for n, sample in enumerate(prompts()[::3])
+    ]
+    batch = tiny.batch([plain.encoded(asked[0])])
+    assert int(rigged.logits(rigged(batch)[-1]).argmax()) in visual
+    for group in engine(rigged).generate(asked):
+        for completion in group:
+            assert not set(completion.tokens) & set(visual)
+            assert all(value > -1e4 for value in completion.logprobs)
+
+
+# ---------------------------------------------------------------- pictures once
+
+
+def test_a_picture_is_encoded_once_a_call_however_many_prompts_ask_about_it(model, monkeypatch) -> None:
+    one, other = small.picture(56, 56, 1), small.picture(84, 56, 2)
+
+    def ask(number: int, *media):
+        sample = Sample(f"q{number}", (small.user(f"How many {number}?", *media),), {m.sha256: m for m in media})
+        return Request(sample, SamplingParams(temperature=1.0, max_tokens=4, seed=number), 3)
+
+    asked = [ask(n, *media) for n, media in enumerate([(one,), (one, other), (other,), (one, one), (), (other, one)])]
+    encoded: list[int] = []
+    encode = VisionLanguageModel.encode
+
+    def spy(self, patches, grid_thw):
+        encoded.extend(map(int, grid_thw.prod(-1)))
+        return encode(self, patches, grid_thw)
+
+    monkeypatch.setattr(VisionLanguageModel, "encode", spy)
+    running = engine(model, slots=3, prefill_tokens=1)  # every prompt in a prefill of its own
+    answers = running.generate(asked)
+    assert sorted(encoded) == [16, 24]
+    monkeypatch.undo()
+    for request, group in zip(asked, answers, strict=True):
+        expected = plain.logprobs(model, request, group[0].tokens)
+        assert torch.allclose(expected, torch.tensor(group[0].logprobs), atol=1e-4), request.sample.id
+
+
+def test_between_calls_nothing_is_kept_of_a_picture(model) -> None:
+    """The parameters may have changed: in reinforcement learning they have."""
+    request = Request(prompts()[0], SamplingParams(max_tokens=3))
+    running = engine(model)
+    ((before,),) = running.generate([request])
+    weight = model.projector.down.weight
+    original = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight.mul_(-3)
+        ((after,),) = running.generate([request])
+        assert after.logprobs != before.logprobs
+        expected = plain.logprobs(model, request, after.tokens)
+        assert torch.allclose(expected, torch.tensor(after.logprobs), atol=1e-4)
+    finally:
+        with torch.no_grad():
+            weight.copy_(original)
+
+
+def test_the_same_bytes_as_picture_and_as_clip_are_two_things(model) -> None:
+    """An animated file may be shown as its first frame or as a clip."""
+    clip = small.clip(4, 2.0)
+    still = small.Media(clip.sha256, "image", clip.data, clip.width, clip.height)
+    asked = [
+        Request(Sample(kind, (small.user("What?", item),), {item.sha256: item}), SamplingParams(max_tokens=4))
+        for kind, item in (("clip", clip), ("still", still))
+    ]
+    for request, (completion,) in zip(asked, engine(model).generate(asked), strict=True):
+        assert list(completion.tokens) == plain.greedy(model, request)[0]
+
+
+# ---------------------------------------------------------------- what is refused, what is told
+
+
+def test_a_prompt_beyond_the_context_is_named_with_its_numbers(model) -> None:
+    sample = Sample("long", (small.user("circle " * 2100),))
+    size = plain.encoded(Request(sample)).num_tokens
+    with pytest.raises(DataError, match=rf"sample long: {size} prompt tokens and 16 new ones exceed .* 2048 positions"):
+        engine(model).generate([Request(sample, SamplingParams(max_tokens=16))])
+
+
+def test_a_prompt_that_fills_the_context_to_the_last_place_runs(model) -> None:
+    sample = Sample("full", (small.user("circle"),))
+    room = model.config.language.max_position - plain.encoded(Request(sample)).num_tokens
+    with pytest.raises(DataError, match="exceed the model's 2048 positions"):
+        engine(model).generate([Request(sample, SamplingParams(max_tokens=room + 1))])
+    fitting = Sample("full", (small.user("circle" + " circle" * (room - 5)),))
+    size = plain.encoded(Request(fitting)).num_tokens
+    ((completion,),) = engine(model).generate([Request(fitting, SamplingParams(max_tokens=2048 - size))])
+    assert completion.tokens
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_more_samples_than_slots_or_none_are_refused_before_anything_runs(model, count) -> None:
+    running = engine(model, slots=4)
+    good = Request(prompts()[0], SamplingParams(max_tokens=2))
+    with pytest.raises(DataError, match=f"{count} samples are asked for, the engine has 4 slots"):
+        running.generate([good, Request(prompts()[1], SamplingParams(max_tokens=2), count)])
+    assert running.tokens_generated == 0
+
+
+def test_no_room_for_a_single_token_is_refused(model) -> None:
+    with pytest.raises(DataError, match="max_tokens is 0"):
+        engine(model).generate([Request(prompts()[0], SamplingParams(max_tokens=0))])
+
+
+def test_an_unreadable_picture_names_the_sample(model) -> None:
+    broken = small.Media("0" * 64, "image", b"", 28, 28)
+    sample = Sample("broken", (small.user("What?", broken),), {broken.sha256: broken})
+    with pytest.raises(DataError, match="sample broken, image 0000.*empty"):
+        engine(model).generate([Request(sample)])
+
+
+def test_finished_samples_and_tokens_are_counted(model) -> None:
+    told: list[tuple[int, int]] = []
+    running = engine(model)
+    answers = running.generate(sampled(2, 4), on_finish=lambda done, total: told.append((done, total)))
+    completions: list[Completion] = [completion for group in answers for completion in group]
+    assert told[-1] == (40, 40) and [done for done, _ in told] == sorted(done for done, _ in told)
+    assert running.tokens_generated == sum(len(completion.tokens) for completion in completions)
+
+
+def test_the_model_is_left_as_it_was(model) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for training in (True, False):
+        model.train(training)
+        engine(model).generate(requests()[:2])
+        assert model.training is training
+        with pytest.raises(DataError):
+            engine(model).generate([Request(prompts()[0], num_samples=99)])
+        assert model.training is training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_an_engine_is_used_again_with_longer_and_shorter_requests(model) -> None:
+    running = engine(model, slots=3)
+    for length in (4, 90, 8):
+        request = Request(prompts()[0], SamplingParams(max_tokens=length))
+        ((completion,),) = running.generate([request])
+        assert list(completion.tokens) == plain.greedy(model, request)[0]
+
+
+def test_a_cache_that_grows_keeps_those_that_run(model) -> None:
+    """A long prompt is admitted while short ones are being answered."""
+    short = [Request(sample, SamplingParams(max_tokens=20 + n)) for n, sample in enumerate(prompts()[12:15])]
+    long = Request(Sample("long", (small.user("red circle " * 60),)), SamplingParams(max_tokens=8))
+    asked = [*short[:2], Request(short[2].sample, SamplingParams(max_tokens=3)), long]
+    for request, (completion,) in zip(asked, engine(model, slots=3).generate(asked), strict=True):
+        assert list(completion.tokens) == plain.greedy(model, request)[0], request.sample.id
+
+
+def test_parts_without_text_and_the_no_think_switch_reach_the_prompt(model) -> None:
+    sample = prompts()[0]
+    seen = []
+
+    class Spy(Processor):
+        def encode_prompt(self, messages, media, **options):
+            result = super().encode_prompt(messages, media, **options)
+            seen.append(self.tokenizer.decode(result.tokens.tolist(), keep_special=True))
+            return result
+
+    words = tiny.processor()
+    running = Engine(model, Spy(words.tokenizer, words.template, words.config), slots=4)
+    running.generate([Request(sample, SamplingParams(max_tokens=1), 1, thinking) for thinking in (None, True, False)])
+    assert seen[0] == seen[1] and " /no_think<|im_end|>" in seen[2] and "/no_think" not in seen[0]
+    assert all(text.endswith("<|im_start|>assistant\n") for text in seen)
+    only = Message("user", (Part("image", media=next(iter(sample.media))),))
+    running.generate([Request(Sample("bare", (only,), sample.media), SamplingParams(max_tokens=1))])

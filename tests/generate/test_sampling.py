@@ -1,0 +1,100 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mimovl.generate.sampling import draw_tokens, forbid
+
+
+def draw(logits, uniform, temperature=1.0, top_p=1.0):
+    """One distribution, many draws: the tokens."""
+    rows = torch.tensor(logits).expand(len(uniform), -1)
+    return draw_tokens(rows, torch.tensor(uniform), [temperature] * len(uniform), [top_p] * len(uniform))[0].tolist()
+
+
+GRID = [(n + 0.5) / 1000 for n in range(1000)]
+"""Draws spread evenly, so that counts are shares to 1/1000."""
+PROBABILITIES = [0.5, 0.25, 0.15, 0.1]
+LOGITS = torch.tensor(PROBABILITIES).log().tolist()
+
+
+def shares(tokens, size=4):
+    return [tokens.count(token) / len(tokens) for token in range(size)]
+
+
+def test_tokens_are_drawn_with_their_probabilities() -> None:
+    assert shares(draw(LOGITS, GRID)) == pytest.approx(PROBABILITIES, abs=0.0015)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperature_sharpens_and_flattens(temperature: float) -> None:
+    powers = [value ** (1 / temperature) for value in PROBABILITIES]
+    expected = [value / sum(powers) for value in powers]
+    assert shares(draw(LOGITS, GRID, temperature)) == pytest.approx(expected, abs=0.0015)
+
+
+def test_temperature_zero_takes_the_likeliest_whatever_the_draw() -> None:
+    assert set(draw([0.0, 3.0, 1.0], [0.0, 0.5, 0.999], temperature=0.0)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("top_p", "expected"),
+    [
+        (1.0, PROBABILITIES),
+        (0.9, [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0]),
+        (0.76, [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0]),
+        (0.74, [0.5 / 0.75, 0.25 / 0.75, 0, 0]),
+        (0.1, [1, 0, 0, 0]),
+        (0.0001, [1, 0, 0, 0]),
+    ],
+)
+def test_top_p_keeps_the_smallest_set_that_holds_so_much(top_p: float, expected: list[float]) -> None:
+    assert shares(draw(LOGITS, GRID, top_p=top_p)) == pytest.approx(expected, abs=0.0015)
+
+
+def test_top_p_comes_after_temperature() -> None:
+    """The two likeliest hold 0.75 at temperature 1 and 0.63 at temperature 2, where a third is needed."""
+    assert 2 not in draw(LOGITS, GRID, temperature=1.0, top_p=0.7)
+    assert 2 in draw(LOGITS, GRID, temperature=2.0, top_p=0.7)
+
+
+def test_every_row_has_settings_of_its_own() -> None:
+    logits = torch.tensor(LOGITS).expand(3, -1)
+    uniform = torch.tensor([0.999, 0.999, 0.999])
+    tokens, logprobs = draw_tokens(logits, uniform, [0.0, 1.0, 1.0], [1.0, 1.0, 0.6])
+    assert tokens.tolist() == [0, 3, 1]
+    assert logprobs.exp().tolist() == pytest.approx([0.5, 0.1, 0.25])
+
+
+def test_recorded_logprobs_ignore_temperature_and_top_p() -> None:
+    logits = torch.tensor([LOGITS])
+    for temperature, top_p in ((0.0, 1.0), (0.3, 1.0), (1.0, 0.4)):
+        token, logprob = draw_tokens(logits, torch.tensor([0.2]), [temperature], [top_p])
+        assert token.tolist() == [0]
+        assert logprob.exp().item() == pytest.approx(0.5)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    logits=st.lists(st.floats(-50, 50), min_size=2, max_size=20),
+    blocked=st.data(),
+    uniform=st.one_of(st.floats(0, 1, exclude_max=True, width=32), st.sampled_from([0.0, 1 - 2**-24])),
+    temperature=st.sampled_from([0.0, 0.01, 1.0, 100.0]),
+    top_p=st.sampled_from([1.0, 0.5, 1e-6]),
+)
+def test_forbidden_tokens_are_never_drawn(logits, blocked, uniform, temperature, top_p) -> None:
+    size = len(logits)
+    forbidden = blocked.draw(st.sets(st.integers(0, size - 1), max_size=size - 1))
+    rows = forbid(torch.tensor([logits]), torch.tensor(sorted(forbidden), dtype=torch.long))
+    token, logprob = draw_tokens(rows, torch.tensor([uniform]), [temperature], [top_p])
+    assert token.item() not in forbidden
+    assert torch.isfinite(logprob).all()
+
+
+def test_forbid_leaves_the_rest_and_what_it_was_given() -> None:
+    logits = torch.randn(2, 3, 5, dtype=torch.bfloat16)
+    before = logits.clone()
+    masked = forbid(logits, torch.tensor([1, 4]))
+    assert masked.dtype == torch.float32 and torch.equal(logits, before)
+    assert (masked[..., [1, 4]] == float("-inf")).all()
+    assert torch.equal(masked[..., [0, 2, 3]], logits[..., [0, 2, 3]].float())

@@ -1,0 +1,31 @@
+import pytest
+from pydantic import ValidationError
+
+from mimovl.rl import RLConfig
+
+GOOD = {"tasks": {"counting": 1.0}, "steps": 2, "train": ["language"], "learning_rate": {"language": 1e-4}}
+
+
+def test_the_defaults_are_fully_on_policy() -> None:
+    config = RLConfig.model_validate(GOOD)
+    assert (config.temperature, config.dynamic_sampling, config.optimizer.weight_decay) == (1.0, True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("train", ["vision", "language"], "morl trains vision but gives it no learning_rate"),
+        ("learning_rate", {"language": 1, "vision": 1}, "gives vision a learning_rate but does not train it"),
+        ("thinking", {"grounding": 0.5}, "thinking names task grounding, which is not among tasks"),
+        ("thinking", {"counting": 1.5}, "thinking"),
+        ("tasks", {}, "tasks"),
+        ("tasks", {"counting": -1}, "tasks"),
+        ("samples", 1, "samples"),
+        ("temperature", 0, "temperature"),
+        ("oversample", 0.5, "oversample"),
+        ("clip", 0.2, "clip"),
+    ],
+)
+def test_impossible_values_are_named(field: str, value: object, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        RLConfig.model_validate({**GOOD, field: value})
