@@ -4,10 +4,37 @@ from pathlib import Path
 
 import pytest
 
+from mimovl.pipeline.run import run
+from mimovl.train import train_stage
 from tests import tiny
+from tests.pipeline import micro
 
 
 @pytest.fixture(scope="session")
 def tiny_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an untrained tiny checkpoint; not to be changed."""
     return tiny.checkpoint(tmp_path_factory.mktemp("start") / "model")
+
+
+@pytest.fixture(scope="session")
+def tiny_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a checkpoint that answers questions about counting with some digit; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    stage = tiny.stage(
+        train=["language"],
+        learning_rate={"language": 1e-2},
+        mixture={"world/counting": 1},
+        steps=36,
+        optimizer={"name": "muon"},
+    )
+    samples = tiny.samples("world/counting", 24, thinking_share=0.0, turns=2)
+    train_stage(tiny.model(), tiny.processor(), samples, stage, folder)
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def micro_run(tmp_path_factory: pytest.TempPathFactory, tiny_trained: Path) -> Path:
+    """The folder of a whole finished run, its recipe beside it as micro.yaml; not to be changed."""
+    folder = tmp_path_factory.mktemp("micro")
+    run(micro.write(folder / "micro.yaml", micro.recipe(tiny_trained)), folder / "out")
+    return folder / "out"

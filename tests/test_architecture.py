@@ -22,17 +22,19 @@ STORE = {"store", "store_writer", "store_format", "atomic"}
 
 ARROWS: dict[str, set[str]] = {
     # The pipeline's steps, as docs/ and CONTRIBUTING.md draw them.
-    "data": set(),
-    "model": {"data"},
-    "generate": {"model", "data"},
+    "model": set(),
+    # Data needs the model's shapes (token ids, merge size); the model knows nothing of data.
+    "data": {"model"},
+    "generate": {"model", "data", "team"},
     "verify": set(),
-    "train": {"data", "model"},
+    "train": {"data", "model", "team"},
     "reward": {"verify", "model", "data"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
     "curate": {"data", *STORE},
     "report": {"evaluate", *STORE},
     # Leaves that several steps use.
+    "team": set(),
     "atomic": set(),
     "store_format": set(),
     "store_writer": {"store_format", "atomic"},

@@ -15,7 +15,7 @@ from mimovl.model import LanguageConfig, ModelConfig, VisionConfig, VisionLangua
 from mimovl.train import StageConfig
 from mimovl.types import PackedBatch, Sample
 
-WORLD = WorldConfig(chinese_share=0)
+WORLD = WorldConfig(chinese_share=0, clip_seconds=(4, 6), clip_event_seconds=(1, 3))
 SPOKEN = ("world/caption", "world/counting", "world/grounding", "world/attributes", "world/clip", "world/arithmetic")
 
 
@@ -109,7 +109,7 @@ def stage(**changes: object) -> StageConfig:
         "learning_rate": {"vision": 1e-3, "projector": 2e-3, "language": 3e-3},
         "mixture": {"world/counting": 2, "world/clip": 1, "world/arithmetic": 1},
         "steps": 6,
-        "length": 512,
+        "length": 256,
         **changes,
     }
     return StageConfig.model_validate(values)

@@ -88,7 +88,7 @@ def test_requests_are_greedy_in_large_chunks_of_one_mode(tmp_path: Path) -> None
     assert [{request.thinking for request in chunk} for chunk in model.chunks] == [{False}] * 3 + [{True}] * 3
     requests = [request for chunk in model.chunks for request in chunk]
     assert {(r.sampling.temperature, r.sampling.seed, r.num_samples) for r in requests} == {(0.0, 5, 1)}
-    assert {r.sampling.max_tokens for r in model.chunks[0]} == {256} and model.chunks[3][0].sampling.max_tokens == 512
+    assert {r.sampling.max_tokens for r in model.chunks[0]} == {96} and model.chunks[3][0].sampling.max_tokens == 224
     assert seen[0] == (8, 40, "no_think") and seen[-1] == (40, 40, "thinking")
 
 

@@ -126,6 +126,13 @@ def test_a_finished_step_has_a_whole_checkpoint_and_no_resume_point(tmp_path: Pa
     assert len(Processor.load(tmp_path / "model").tokenizer) == len(tiny.tokenizer())
 
 
+def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".model.partial-123").mkdir()
+    (tmp_path / ".model.partial-123" / "model.safetensors").write_bytes(b"half")
+    finish_step(tmp_path, training(steps=0)[0], {}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["done.json", "model"]
+
+
 def test_a_step_is_not_finished_when_its_checkpoint_could_not_be_written(tmp_path: Path) -> None:
     model, optimizer = training()
     save_training(tmp_path, {"model": model}, optimizer, {"step": 1})

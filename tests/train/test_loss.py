@@ -34,7 +34,8 @@ def test_the_loss_of_a_pack_is_that_of_its_samples_alone(model, encoded):
     assert loss.total.item() == pytest.approx(sum(expected), rel=1e-6)
     where, losses = token_losses(model, tiny.batch(encoded))
     assert losses.tolist() == pytest.approx(expected, abs=2e-5)
-    assert where.tolist() == torch.cat([sample.labels for sample in encoded]).ne(IGNORE_INDEX).nonzero().flatten().tolist()
+    labels = torch.cat([sample.labels for sample in encoded])
+    assert where.tolist() == (labels != IGNORE_INDEX).nonzero().flatten().tolist()
 
 
 def test_gradients_of_a_pack_are_the_sum_of_those_of_its_samples(encoded):

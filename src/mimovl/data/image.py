@@ -201,16 +201,19 @@ def patchify(frames: list[Image.Image], size: tuple[int, int], settings: ImageSe
         ]
     )
     temporal, patch, merge = settings.temporal_patch_size, settings.patch_size, settings.merge_size
+    copies = 1
     if len(frames) == 1:
-        pixels = np.broadcast_to(pixels, (temporal, *pixels.shape[1:]))
+        copies = temporal  # a picture stands for every frame of its patch; copied last, when it is in place
     elif odd := -len(frames) % temporal:
         pixels = np.concatenate([pixels, np.repeat(pixels[-1:], odd, axis=0)])
-    mean = np.asarray(IMAGE_MEAN, dtype=np.float32)
-    std = np.asarray(IMAGE_STD, dtype=np.float32)
-    values = torch.from_numpy((pixels.astype(np.float32) * np.float32(1 / 255) - mean) / std)
-    values = values.reshape(
-        -1, temporal, height // (patch * merge), merge, patch, width // (patch * merge), merge, patch, 3
+    held = temporal // copies
+    # Bytes are put in order before they become floats: a quarter of the memory to move.
+    cut = torch.from_numpy(np.ascontiguousarray(pixels)).reshape(
+        -1, held, height // (patch * merge), merge, patch, width // (patch * merge), merge, patch, 3
     )
     # (T, t, h, mh, ph, w, mw, pw, c) → (T, h, w, mh, mw, c, t, ph, pw)
-    values = values.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    return values.reshape(-1, 3 * temporal * patch * patch)
+    cut = cut.permute(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(-1, 3, held, patch * patch)
+    mean = torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGE_STD).view(1, 3, 1, 1)
+    values = cut.float().mul_(1 / 255).sub_(mean).div_(std)
+    return values.expand(-1, 3, temporal, patch * patch).reshape(-1, 3 * temporal * patch * patch)

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
@@ -89,42 +92,55 @@ def build_base(
     for worker in workers.values():
         worker.start()
     try:
-        while any(worker.is_alive() for worker in workers.values()):
-            time.sleep(2)
+        while running := [worker.sentinel for worker in workers.values() if worker.is_alive()]:
+            wait(running, timeout=2)
             _report(config, folder, progress)
-            failed = [name for name, worker in workers.items() if worker.exitcode]
-            if failed:
-                raise MimovlError(f"the base {failed[0]} part stopped with exit code {workers[failed[0]].exitcode}")
+            if any(worker.exitcode for worker in workers.values()):
+                break
+        for name, worker in workers.items():
+            if worker.exitcode:
+                raise MimovlError(
+                    f"the base {name} part stopped with exit code {worker.exitcode}; its message is above"
+                )
     finally:
         for worker in workers.values():
             worker.terminate()
             worker.join()
     tokenizer = Tokenizer.from_folder(folder / "tokenizer")
-    model = load_checkpoint(folder / "language" / "model")
+    model = load_checkpoint(folder / config.language[-1].name / "model")
     model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
     save_checkpoint(model, target, dtype=torch.float16)
     done = {"seconds": time.monotonic() - started, "vocabulary": len(tokenizer), "parameters": model.num_parameters()}
-    (folder / "done.json").write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    partial = folder / ".done.json.partial"
+    partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "done.json")
     return target
 
 
 def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
     """One bar for both parts: the mean of their shares."""
     shares, texts = [], []
-    for name, steps in (("vision", config.vision.steps), ("language", config.language.steps)):
-        path = folder / name / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        try:
-            last = json.loads(lines[-1]) if lines else {"step": 0, "loss": float("nan")}
-        except ValueError:
-            return  # caught in the middle of a line
-        shares.append(last["step"] / steps)
-        texts.append(f"{name} {last['loss']:.3f}")
+    parts = {
+        "vision": [(folder / "vision", config.vision.steps)],
+        "language": [(folder / stage.name, stage.steps) for stage in config.language],
+    }
+    for name, steps in parts.items():
+        done, loss = 0.0, float("nan")
+        for path, _ in steps:
+            log = path / "metrics.jsonl"
+            lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+            try:
+                last = json.loads(lines[-1]) if lines else {"step": 0, "loss": loss}
+            except ValueError:
+                return  # caught in the middle of a line
+            done, loss = done + last["step"], last["loss"]
+        shares.append(done / sum(count for _, count in steps))
+        texts.append(f"{name} {loss:.3f}")
     progress.update(sum(shares) / 2, 1, "  ".join(texts))
 
 
 def _corpus(config: BaseConfig, world: WorldConfig, seed: int) -> WorldSamples:
-    counts = dict.fromkeys(config.language.mixture, ENDLESS)
+    counts = dict.fromkeys((source for stage in config.language for source in stage.mixture), ENDLESS)
     chains = with_chains(world, config.chain_weight)
     return WorldSamples(counts, chains, seed=seed, thinking_share=config.thinking_share, turns=6, as_text=True)
 
@@ -136,7 +152,8 @@ def _tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: int) 
     samples = _corpus(config, world, seed)
     template = ChatTemplate(chatml())
     rng = random.Random(seed)
-    weights = [weight for weight in config.language.mixture.values()]
+    sources = list(dict.fromkeys(samples.sources))
+    weights = [config.language[-1].mixture.get(source, 1.0) for source in sources]
     texts = []
     for _ in range(config.tokenizer.samples):
         source = rng.choices(range(len(weights)), weights)[0]
@@ -155,7 +172,9 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     shape = vocabulary_config(preset(model_preset), tokenizer)
     processor = Processor.fresh(tokenizer, shape)
     model = build_model(shape, seed=seed)
-    train_stage(model, processor, _corpus(config, world, seed), config.language, folder / "language", seed=seed)
+    corpus = _corpus(config, world, seed)
+    for stage in config.language:
+        model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed)
 
 
 # ---------------------------------------------------------------- vision
@@ -180,29 +199,30 @@ def _train_vision(
     optimizer = Optimizer({"vision": tower, "head": head}, rates, config.optimizer)
     modules: dict[str, nn.Module] = {"vision": tower, "head": head}
     step = (resume_training(out, modules, optimizer) or {"step": 0})["step"]
-    log = MetricsLog(out / "metrics.jsonl", step=step)
+    batches = _annotated(config, world, seed, step)
     saved = started = time.monotonic()
-    for patches, grid, targets in _annotated(config, world, seed, step):
-        loss, accuracy = head(tower(patches, grid), targets)
-        loss.backward()
-        factor = learning_rate_factor(step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final)
-        norm = optimizer.step(factor)
-        step += 1
-        log.write(
-            step=step,
-            steps=config.steps,
-            loss=float(loss.detach()),
-            accuracy=accuracy,
-            grad_norm=norm,
-            images=step * config.pictures,
-            seconds=time.monotonic() - started,
-        )
-        if time.monotonic() - saved > config.save_seconds:
-            save_training(out, modules, optimizer, {"step": step})
-            saved = time.monotonic()
-        if step >= config.steps:
-            break
-    log.close()
+    with closing(MetricsLog(out / "metrics.jsonl", step=step)) as log:
+        while step < config.steps:
+            patches, grid, targets = next(batches)
+            loss, accuracy = head(tower(patches, grid), targets)
+            loss.backward()
+            factor = learning_rate_factor(
+                step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final
+            )
+            norm = optimizer.step(factor)
+            step += 1
+            log.write(
+                step=step,
+                steps=config.steps,
+                loss=float(loss.detach()),
+                accuracy=accuracy,
+                grad_norm=norm,
+                images=step * config.pictures,
+                seconds=time.monotonic() - started,
+            )
+            if time.monotonic() - saved > config.save_seconds and step < config.steps:
+                save_training(out, modules, optimizer, {"step": step})
+                saved = time.monotonic()
     torch.save(tower.state_dict(), out / "vision.partial")
     (out / "vision.partial").replace(out / "vision.pt")
 

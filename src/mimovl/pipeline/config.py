@@ -16,6 +16,9 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+_WITHOUT_ANNOTATIONS = ("world/interleaved", "world/arithmetic", "world/text")
+
+
 def _check_sources(where: str, names: dict[str, int] | dict[str, float]) -> None:
     for name in names:
         if name not in SOURCES:
@@ -85,7 +88,7 @@ class VisionBaseConfig(RecipeModel):
     """The vision tower's start: dense attribute prediction."""
 
     sources: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
-    """Relative weight of each source of pictures."""
+    """Relative weight of each source of pictures and clips."""
     steps: int = Field(ge=1)
     """Optimizer steps."""
     pictures: int = Field(default=32, ge=1)
@@ -103,6 +106,13 @@ class VisionBaseConfig(RecipeModel):
     save_seconds: float = Field(default=60.0, gt=0)
     """A checkpoint to resume from is written at least this often."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_sources("sources", self.sources)
+        if unseen := [name for name in self.sources if name in _WITHOUT_ANNOTATIONS]:
+            raise ValueError(f"sources names {unseen[0]!r}, which has no annotated pictures for the vision tower")
+        return self
+
 
 class BaseConfig(RecipeModel):
     """The parts a run of the published recipe would start from, made here: a vision tower and a language model."""
@@ -111,8 +121,8 @@ class BaseConfig(RecipeModel):
     """The tokenizer of the language model."""
     vision: VisionBaseConfig
     """The vision tower."""
-    language: StageConfig
-    """The language model: next token on text, worked arithmetic and pictures described in words."""
+    language: tuple[StageConfig, ...] = Field(min_length=1)
+    """The language model, stage by stage: recall first, then text, worked arithmetic and pictures in words."""
     thinking_share: Share = 0.5
     """Share of its questions asked in thinking mode."""
     chain_weight: float = Field(default=1.0, ge=0)

@@ -4,23 +4,28 @@
     DIR/data/prompts   questions for reinforcement learning, of the training split
     DIR/data/heldout   questions that evaluate
 
-Pictures whose perceptual hash equals that of a held-out picture are left out of train and prompts, and counted.
+The three share no scene and no picture: held-out scenes by the world's split, and what looks like a held-out picture
+(by perceptual hash) is left out of train and prompts, what was trained on is left out of prompts; all of it counted.
 """
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from mimovl.curate.phash import phash64, phash64_clip
 from mimovl.curate.world import WorldConfig, WorldItem, build_item, to_questions, to_training_sample
+from mimovl.curate.world.items import KEY_SEPARATOR
 from mimovl.pipeline.config import DataConfig, LongConfig
 from mimovl.store import Dataset, DatasetWriter
 from mimovl.types import Gold, Media, Message, Part, Sample
 
-__all__ = ["WorldSamples", "asked_in_training", "build_datasets", "heldout_questions", "item_hashes"]
+__all__ = ["WorldSamples", "asked_in_training", "build_datasets", "heldout_questions", "is_built", "item_hashes"]
 
 Advance = Callable[[int, int, str], None]
 """Called with (items made, items in all, what is being made)."""
@@ -62,6 +67,8 @@ def build_datasets(
     Returns:
         Counts by source, drops by reason, and how many training pictures matched a held-out one.
     """
+    if is_built(folder):
+        return _summary(folder)
     total = sum(map(sum, (config.train.values(), config.heldout.values(), config.prompts.values())))
     total += sum(config.long.items.values()) * config.long.join
     done = 0
@@ -73,61 +80,70 @@ def build_datasets(
             advance(done, total, text)
 
     heldout: set[int] = set()
-    writer = _writer(folder / "heldout", recipe_hash)
-    for item, questions in heldout_questions(config.heldout, config.world, seed=seed, per_item=config.questions):
-        heldout.update(item_hashes(item))
-        for question in questions if writer else ():
-            writer.add(question)  # type: ignore[union-attr]
-        tick("held-out questions")
-    _close(writer)
-
-    writer = _writer(folder / "prompts", recipe_hash)
-    if writer:
-        for source, count in config.prompts.items():
-            # Prompts are numbered far behind the training items, so the two share no item.
-            for index in range(10**6, 10**6 + count):
-                item = build_item(source, seed=seed, index=index, split="train", config=config.world)
-                if heldout.intersection(item_hashes(item)):
-                    writer.drop(item.id, "heldout_phash", "a picture looks like a held-out one")
-                else:
-                    for question in to_questions(item):
-                        if question.task != "caption":
-                            writer.add(question)
-                tick("prompts")
-    _close(writer)
-
-    writer = _writer(folder / "train", recipe_hash)
-    if writer:
-        for sample, hashes, items in _training(config, seed):
-            if heldout.intersection(hashes):
+    with _writer(folder / "heldout", recipe_hash) as writer:
+        for item, questions in heldout_questions(config.heldout, config.world, seed=seed, per_item=config.questions):
+            heldout.update(item_hashes(item))
+            if writer:
+                for question in questions:
+                    writer.add(question)
+            tick("held-out questions")
+    trained: set[int | str] = set()
+    with _writer(folder / "train", recipe_hash) as writer:
+        for sample, items in _training(config, seed):
+            hashes = {number for item in items for number in item_hashes(item)}
+            trained.update(hashes, *(item.key.split(KEY_SEPARATOR) for item in items))
+            if writer and heldout & hashes:
                 writer.drop(sample.id, "heldout_phash", "a picture looks like a held-out one")
-            else:
+            elif writer:
                 writer.add(sample)
-            tick("training samples", items)
-    _close(writer)
+            tick("training samples", len(items))
+    with _writer(folder / "prompts", recipe_hash) as writer:
+        for item in _prompt_items(config, seed) if writer else ():
+            hashes = set(item_hashes(item))
+            if heldout & hashes:
+                writer.drop(item.id, "heldout_phash", "a picture looks like a held-out one")
+            elif trained & hashes or trained.intersection(item.key.split(KEY_SEPARATOR)):
+                writer.drop(item.id, "trained_scene", "its scene or a picture like it is trained on")
+            else:
+                for question in to_questions(item):
+                    if question.task != "caption":
+                        writer.add(question)
+            tick("prompts")
     advance(total, total, "datasets")
     return _summary(folder)
 
 
-def _training(config: DataConfig, seed: int) -> Iterator[tuple[Sample, list[int], int]]:
-    """Training samples with the hashes of their pictures and the number of items they hold."""
+def is_built(folder: Path) -> bool:
+    """Whether all three datasets are there."""
+    return all(_is_written(folder / name) for name in ("heldout", "prompts", "train"))
+
+
+def _prompt_items(config: DataConfig, seed: int) -> Iterator[WorldItem]:
+    """Items asked about in reinforcement learning, numbered far behind the training items: the two share none."""
+    for source, count in config.prompts.items():
+        for index in range(10**6, 10**6 + count):
+            yield build_item(source, seed=seed, index=index, split="train", config=config.world)
+
+
+def _training(config: DataConfig, seed: int) -> Iterator[tuple[Sample, list[WorldItem]]]:
+    """Training samples, each with the items it is made of."""
     samples = WorldSamples(
         config.train, config.world, seed=seed, thinking_share=config.thinking_share, turns=config.turns
     )
     for index in range(len(samples)):
         item, sample = samples.make(index)
-        yield sample, item_hashes(item), 1
+        yield sample, [item]
     yield from _long_samples(config, config.long, seed)
 
 
-def _long_samples(config: DataConfig, long: LongConfig, seed: int) -> Iterator[tuple[Sample, list[int], int]]:
+def _long_samples(config: DataConfig, long: LongConfig, seed: int) -> Iterator[tuple[Sample, list[WorldItem]]]:
     """Conversations that go on over several items, each with its own picture."""
     world = with_chains(config.world, long.chain_weight)
     for source, count in long.items.items():
         for number in range(count):
             rng = random.Random(f"{seed}/long/{source}/{number}")
             messages: list[Message] = []
-            hashes: list[int] = []
+            items: list[WorldItem] = []
             media: dict[str, Media] = {}
             first = 10**7 + number * long.join
             for index in range(first, first + long.join):
@@ -135,10 +151,10 @@ def _long_samples(config: DataConfig, long: LongConfig, seed: int) -> Iterator[t
                 part = to_training_sample(item, rng=rng, thinking_share=long.thinking_share, max_turns=config.turns)
                 messages += part.messages
                 media.update(part.media)
-                hashes += item_hashes(item)
+                items.append(item)
             name = source.replace("world/", "long/")
             sample = Sample(f"{name}/train-{seed}-{number}", tuple(messages), media, part.task, name, part.language)
-            yield sample, hashes, long.join
+            yield sample, items
 
 
 def with_chains(config: WorldConfig, weight: float) -> WorldConfig:
@@ -176,7 +192,8 @@ class WorldSamples:
         turns: int,
         as_text: bool = False,
     ) -> None:
-        self.places = [(source, index) for source, count in counts.items() for index in range(count)]
+        self.counts = dict(counts)
+        self._ends = list(accumulate(counts.values()))
         self.config = config
         self.seed = seed
         self.thinking_share = thinking_share
@@ -184,7 +201,7 @@ class WorldSamples:
         self.as_text = as_text
 
     def __len__(self) -> int:
-        return len(self.places)
+        return sum(self.counts.values())
 
     def __getitem__(self, index: int) -> Sample:
         return self.make(index)[1]
@@ -192,11 +209,15 @@ class WorldSamples:
     @property
     def sources(self) -> list[str]:
         """Source of each sample."""
-        return [source for source, _ in self.places]
+        return [source for source, count in self.counts.items() for _ in range(count)]
 
     def make(self, index: int) -> tuple[WorldItem, Sample]:
         """Item and sample of a place."""
-        source, number = self.places[index]
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} samples, asked for number {index}")
+        place = bisect_right(self._ends, index)
+        source = list(self.counts)[place]
+        number = index - (self._ends[place] - self.counts[source])
         item = build_item(source, seed=self.seed, index=number, split="train", config=self.config)
         sample = to_training_sample(
             item,
@@ -208,14 +229,13 @@ class WorldSamples:
         return item, sample
 
 
-def _writer(path: Path, recipe_hash: str) -> DatasetWriter | None:
-    """A writer, or None where the dataset is finished."""
-    return None if (path / "manifest.json").is_file() else DatasetWriter(path, recipe_hash=recipe_hash)
+def _is_written(path: Path) -> bool:
+    return (path / "manifest.json").is_file()
 
 
-def _close(writer: DatasetWriter | None) -> None:
-    if writer:
-        writer.close()
+def _writer(path: Path, recipe_hash: str) -> Any:
+    """A context with a writer, or with None where the dataset is finished."""
+    return nullcontext() if _is_written(path) else DatasetWriter(path, recipe_hash=recipe_hash)
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,14 @@ from mimovl.store import Dataset
 from mimovl.team import ALONE, Team
 from mimovl.types import Sample
 
-__all__ = ["HELDOUT_ITEMS", "HELDOUT_SEED", "checkpoint_fingerprint", "evaluate_checkpoint", "evaluate_step"]
+__all__ = [
+    "HELDOUT_ITEMS",
+    "HELDOUT_SEED",
+    "checkpoint_fingerprint",
+    "evaluate_checkpoint",
+    "evaluate_step",
+    "is_evaluated",
+]
 
 HELDOUT_SEED = 1
 HELDOUT_ITEMS = {
@@ -63,6 +71,8 @@ def evaluate_step(
         progress: shows how far it is.
         team: processes that share the questions.
     """
+    if team.broadcast(team.leads and is_evaluated(out, checkpoint)):
+        return
     engine = TeamEngine(Engine(model, processor, slots=settings.slots), team)
     if not team.leads:
         engine.serve()
@@ -78,6 +88,14 @@ def evaluate_step(
         fingerprint=checkpoint_fingerprint(checkpoint),
     )
     engine.close()
+
+
+def is_evaluated(out: Path, checkpoint: Path) -> bool:
+    """Whether a folder holds the finished scores of a checkpoint."""
+    if not (out / "summary.json").is_file() or not (out / "model.json").is_file():
+        return False
+    known = json.loads((out / "model.json").read_text(encoding="utf-8"))
+    return bool(known["fingerprint"] == checkpoint_fingerprint(checkpoint))
 
 
 def checkpoint_fingerprint(folder: Path) -> str:

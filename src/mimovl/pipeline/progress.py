@@ -49,7 +49,7 @@ class Display:
     """Standard error, as bars or as lines."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
         self.bars: Progress | None = None
 
     @contextmanager
@@ -85,7 +85,7 @@ class Display:
 
     def line(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -22,15 +22,15 @@ from typing import Any
 import torch
 
 from mimovl import __version__
-from mimovl.data import Processor
-from mimovl.errors import RecipeError
+from mimovl.data import Mixture, Processor, indices_by_source
+from mimovl.errors import DataError, RecipeError
 from mimovl.evaluate import MedianBaseline, evaluate
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint
-from mimovl.model.hf_checkpoint import read_side_files
+from mimovl.model.hf_checkpoint import read_config, read_side_files
 from mimovl.pipeline.assets import embedded_base
 from mimovl.pipeline.base import build_base
-from mimovl.pipeline.data import asked_in_training, build_datasets
-from mimovl.pipeline.evaluate import evaluate_step
+from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
+from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
 from mimovl.pipeline.progress import Display, StepProgress
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
 from mimovl.report import write_report
@@ -38,6 +38,7 @@ from mimovl.rl import train_policy
 from mimovl.store import Dataset
 from mimovl.team import Team, run_team
 from mimovl.train import peak_memory_mb, train_stage
+from mimovl.train.checkpoint import is_finished
 
 __all__ = ["run"]
 
@@ -67,9 +68,12 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
 
     Raises:
         RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
+        CheckpointError: the checkpoint it starts from cannot be used.
+        UsageError: it starts from the embedded base, and this installation has none.
     """
     loaded = load_recipe(recipe_path, overrides)
     recipe, folder = loaded.recipe, Path(out)
+    _check_start(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     _same_recipe(folder, dump_recipe(loaded))
     return run_team(recipe.workers, _work, (recipe, folder))
@@ -110,6 +114,7 @@ class _Runner:
         if team.leads:
             self._data()
         team.wait()
+        self._check_mixtures()
         start = self._start()
         if not recipe.stages and not recipe.rl:
             return
@@ -123,7 +128,8 @@ class _Runner:
             self._evaluate("0-start", "start", origin, model, processor)
         for stage in recipe.stages:
             step = self._next(stage.name)
-            with self._timed(step.folder.name, f"stage {self.number} {stage.name}") as progress:
+            title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
+            with self._timed(step.folder.name, title, finished=finished) as progress:
                 samples = _Sources(Dataset.open(self._training_data()))
                 model = train_stage(
                     model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
@@ -131,7 +137,8 @@ class _Runner:
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
         if recipe.rl:
             step = self._next(recipe.rl.name)
-            with self._timed(step.folder.name, f"stage {self.number} {recipe.rl.name}") as progress:
+            title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
+            with self._timed(step.folder.name, title, finished=finished) as progress:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
                 model = train_policy(
                     model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress, team=team
@@ -142,8 +149,12 @@ class _Runner:
         self.number += 1
         return _Step(name, self.folder / f"{self.number}-{name}")
 
-    def _timed(self, key: str, title: str) -> AbstractContextManager[StepProgress | None]:
+    def _timed(self, key: str, title: str, *, finished: bool = False) -> AbstractContextManager[StepProgress | None]:
+        """A step on the display and in the log; one that was finished before keeps its old time."""
         if self.display is None or self.log is None:
+            return nullcontext()
+        if finished:
+            self.display.line(f"{title:<22} done before")
             return nullcontext()
         return _timed_step(self.display, self.log, key, title)
 
@@ -162,7 +173,7 @@ class _Runner:
             return
         if not self.recipe.data.train and not self.recipe.data.heldout:
             return
-        with self._timed("data", "data") as progress:
+        with self._timed("data", "data", finished=is_built(self.folder / "data")) as progress:
             summary = build_datasets(
                 self.recipe.data,
                 self.folder / "data",
@@ -173,12 +184,29 @@ class _Runner:
         if self.log:
             self.log.update(data=summary)
 
+    def _check_mixtures(self) -> None:
+        """Refuse now, not when its stage begins, a mixture of sources or tasks that the data does not have."""
+        recipe = self.recipe
+        sources = [(f"stage {stage.name}", stage.mixture) for stage in recipe.stages]
+        tasks = [(recipe.rl.name, recipe.rl.tasks)] if recipe.rl else []
+        for folder, field, wanted in (
+            (self._training_data(), "source", sources),
+            (self.folder / "data" / "prompts", "task", tasks),
+        ):
+            places = indices_by_source([getattr(r, field) for r in Dataset.open(folder).records]) if wanted else {}
+            for where, weights in wanted:
+                try:
+                    Mixture(places, weights, seed=recipe.seed)
+                except DataError as error:
+                    raise DataError(f"{where}: {error}") from None
+
     def _start(self) -> Path | None:
         """The checkpoint the stages start from; None for the embedded base."""
         recipe = self.recipe
         if recipe.base:
             folder = self.folder / "base"
-            with self._timed("base", "base parts") as progress:
+            finished = (folder / "model" / "base.json").is_file()
+            with self._timed("base", "base parts", finished=finished) as progress:
                 if progress is not None:
                     world, seed = recipe.data.world, recipe.seed
                     build_base(recipe.base, world, recipe.model, folder, seed=seed, progress=progress)
@@ -209,19 +237,24 @@ class _Runner:
     ) -> None:
         settings = self.recipe.evaluate
         heldout = self._heldout_data()
-        if (settings.after and step not in (*settings.after, "start")) or not heldout.is_dir():
+        if (settings.after and step not in (*settings.after, "start")) or settings.questions.get(step) == 0:
+            return
+        if not heldout.is_dir() or not len(Dataset.open(heldout)):
             return
         out = self.folder / "evaluate" / folder
-        with self._timed(f"evaluate {folder}", f"evaluate {step}") as progress:
+        finished = self.team.leads and is_evaluated(out, checkpoint)
+        with self._timed(f"evaluate {folder}", f"evaluate {step}", finished=finished) as progress:
             evaluate_step(
                 model, processor, checkpoint, heldout, out, settings, step=step, progress=progress, team=self.team
             )
-        if self.team.leads:
+        if self.team.leads and not finished:
             write_report(self.folder)
 
     def _evaluate_median(self) -> None:
         """Answers that need no picture, for comparison."""
         out = self.folder / "evaluate" / "0-median"
+        if (out / "summary.json").is_file():
+            return
         with self._timed("evaluate 0-median", "evaluate median"):
             baseline = MedianBaseline(asked_in_training(Dataset.open(self._training_data())))
             evaluate(baseline, list(Dataset.open(self._heldout_data())), None, out, modes=self.recipe.evaluate.modes)
@@ -305,6 +338,19 @@ def _machine() -> dict[str, Any]:
     return {"cpu": cpu, "cores": os.cpu_count() or 1, "memory_gb": round(memory, 1), "system": sys.platform}
 
 
+def _check_start(recipe: Recipe) -> None:
+    """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
+    if not recipe.stages and not recipe.rl:
+        return
+    if not recipe.base:
+        read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
+    if recipe.rl and (recipe.data.imported or not any(recipe.data.prompts.values())):
+        raise RecipeError(
+            f"{recipe.rl.name} has no prompts; give data.prompts items of sources with the tasks it names"
+            + (", which imported data cannot do yet" if recipe.data.imported else "")
+        )
+
+
 def _same_recipe(folder: Path, text: str) -> None:
     """Keep the effective recipe with the run, and refuse to mix two.
 
@@ -313,7 +359,9 @@ def _same_recipe(folder: Path, text: str) -> None:
     """
     path = folder / "recipe.yaml"
     if not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
         return
     old, new = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
     if old == new:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ def resume_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Opti
 
 def finish_step(out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]) -> None:
     """Write the step's checkpoint, then the word that it is done, and drop the resume point."""
+    for abandoned in out.glob(".model.partial-*"):  # a kill while a checkpoint was being written
+        shutil.rmtree(abandoned, ignore_errors=True)
     model.side_files = dict(side_files)
     save_checkpoint(model, out / "model")
     partial = out / f".{DONE_FILE}.partial"

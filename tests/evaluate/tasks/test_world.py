@@ -35,3 +35,9 @@ def test_each_task_scores_by_its_metric(task: str, gold: Gold, text: str, score:
     assert verdict.score == pytest.approx(score)
     if TASKS[task].binary:
         assert verdict.score in (0, 1)
+
+
+def test_answers_are_cut_where_a_model_that_never_stops_would_cost_minutes() -> None:
+    long = {"caption", "ocr", "multi_grounding"}
+    for name, task in TASKS.items():
+        assert task.max_tokens == {"no_think": 160 if name in long else 96, "thinking": 224}

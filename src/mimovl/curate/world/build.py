@@ -13,11 +13,13 @@ from mimovl.curate.world.arithmetic import build_arithmetic
 from mimovl.curate.world.attributes import attribute_turns
 from mimovl.curate.world.clip import build_clip
 from mimovl.curate.world.config import WorldConfig
+from mimovl.curate.world.dense import DENSE_SOURCES, with_dense_caption
 from mimovl.curate.world.documents import build_interleaved, build_text
 from mimovl.curate.world.gui import build_gui
 from mimovl.curate.world.items import Accept, Split, Turn, WorldItem, draw_accepted, is_heldout
 from mimovl.curate.world.ocr import build_ocr
 from mimovl.curate.world.reasoning import reasoning_turns
+from mimovl.curate.world.recall import build_recall
 from mimovl.curate.world.scene import Scene, annotate, describe, draw_scene, render
 from mimovl.curate.world.scene_turns import caption_turns, counting_turns, grounding_turns, sample_counting_scene
 from mimovl.errors import DataError
@@ -35,6 +37,7 @@ _SCENE_TURNS: dict[str, SceneTurns] = {
 _DESCRIBED = ("world/caption", "world/attributes", "world/counting", "world/gui", "world/ocr", "world/clip")
 SOURCES = (
     "world/caption",
+    "world/dense",
     "world/interleaved",
     "world/ocr",
     "world/grounding",
@@ -45,6 +48,7 @@ SOURCES = (
     "world/arithmetic",
     "world/reasoning",
     "world/text",
+    "world/recall",
 )
 """Every source ``build_item`` knows."""
 
@@ -76,6 +80,9 @@ def build_item(source: str, *, seed: int, index: int, split: Split, config: Worl
 
 
 def _build(source: str, rng: random.Random, config: WorldConfig, accept: Accept) -> WorldItem:
+    if source == "world/dense":
+        [drawn] = rng.choices(list(DENSE_SOURCES), list(DENSE_SOURCES.values()))
+        return with_dense_caption(_build(drawn, rng, config, accept), rng)
     if source == "world/gui":
         return build_gui(rng, config, accept)
     if source == "world/ocr":
@@ -84,6 +91,8 @@ def _build(source: str, rng: random.Random, config: WorldConfig, accept: Accept)
         return build_clip(rng, config, accept)
     if source == "world/arithmetic":
         return build_arithmetic(rng, config, accept)
+    if source == "world/recall":
+        return build_recall(rng, config, accept)
     if source == "world/interleaved":
         return build_interleaved(rng, config, accept)
     if source == "world/text":

@@ -18,6 +18,7 @@ __all__ = ["encode_clip", "encode_image", "to_questions", "to_training_sample"]
 
 _MAIN_TASK = {
     "world/caption": "caption",
+    "world/dense": "caption",
     "world/interleaved": "text",
     "world/ocr": "ocr",
     "world/grounding": "grounding",
@@ -28,6 +29,7 @@ _MAIN_TASK = {
     "world/arithmetic": "arithmetic",
     "world/reasoning": "visual_reasoning",
     "world/text": "text",
+    "world/recall": "text",
 }
 
 

@@ -1,0 +1,39 @@
+"""Lists to recall: every answer stands in the list."""
+
+from __future__ import annotations
+
+import random
+
+from mimovl.curate.world import WorldConfig, build_item, split_of, to_training_sample
+
+CONFIG = WorldConfig()
+
+
+def test_every_answer_stands_in_the_list() -> None:
+    for index in range(50):
+        item = build_item("world/recall", seed=2, index=index, split="train", config=CONFIG)
+        shown = item.description.removeprefix("list: ")
+        for turn in item.turns:
+            if turn.question == "Repeat it backwards.":
+                assert "; ".join(reversed(turn.answer.split("; "))) == shown
+            else:
+                assert turn.answer in shown
+
+
+def test_a_name_is_asked_once_at_most_so_there_is_one_answer() -> None:
+    for index in range(50):
+        item = build_item("world/recall", seed=2, index=index, split="train", config=CONFIG)
+        names = [entry.rsplit(" ", 1)[0] for entry in item.description.removeprefix("list: ").split("; ")]
+        assert len(names) == len(set(names))
+
+
+def test_the_list_stands_in_the_question_where_there_is_no_picture() -> None:
+    item = build_item("world/recall", seed=2, index=0, split="train", config=CONFIG)
+    sample = to_training_sample(item, rng=random.Random(0), thinking_share=0.0, max_turns=3, as_text=True)
+    assert sample.messages[0].text.startswith(item.description) and not sample.media
+
+
+def test_train_and_heldout_lists_differ() -> None:
+    for split in ("train", "heldout"):
+        item = build_item("world/recall", seed=2, index=1, split=split, config=CONFIG)
+        assert split_of(item.key) == split

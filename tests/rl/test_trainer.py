@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimovl.data import Processor
+from mimovl.errors import CheckpointError, DataError
+from mimovl.generate import Engine
+from mimovl.model import VisionLanguageModel, load_checkpoint
+from mimovl.reward import RewardRouter
+from mimovl.rl import PromptSource, RLConfig, train_policy
+from mimovl.rl import trainer as rl_trainer
+from mimovl.train import Optimizer
+from mimovl.types import Gold, Outcome, Sample, Verdict
+from tests import tiny
+from tests.data import small
+
+FIELDS = {
+    *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
+    *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
+}
+TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update"}
+
+
+class Interrupt(Exception):
+    """Somebody pulled the plug."""
+
+
+class Plug:
+    """Progress that raises after so many updates."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def update(self, done: float, total: float, text: str) -> None:
+        if done == self.after:
+            raise Interrupt
+
+
+def config(**changes: object) -> RLConfig:
+    values: dict[str, object] = {
+        "tasks": {"counting": 1.0},
+        "thinking": {"counting": 0.0},
+        "steps": 4,
+        "groups": 4,
+        "samples": 6,
+        "max_tokens": 10,
+        "train": ["language"],
+        "learning_rate": {"language": 3e-3},
+        **changes,
+    }
+    return RLConfig.model_validate(values)
+
+
+def is_three(sample: Sample, text: str) -> Verdict:
+    """The toy task: say 3, whatever was asked."""
+    right = text.endswith("3")
+    return Verdict(float(right), Outcome.CORRECT if right else Outcome.WRONG, text[-1:], "ends in 3")
+
+
+TOY = RewardRouter({"counting": is_three})
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[Sample]:
+    return tiny.questions("world/counting", 8)
+
+
+@pytest.fixture
+def improve(tiny_trained: Path, prompts):
+    """Run reinforcement learning from the trained checkpoint."""
+
+    def run(out: Path, *, router=TOY, progress=None, asked=None, seed=0, **changes) -> VisionLanguageModel:
+        return train_policy(
+            load_checkpoint(tiny_trained),
+            Processor.load(tiny_trained),
+            asked or prompts,
+            config(**changes),
+            out,
+            router=router,
+            seed=seed,
+            progress=progress,
+        )
+
+    return run
+
+
+def lines(out: Path, name: str = "metrics.jsonl") -> list[dict]:
+    return [json.loads(line) for line in (out / name).read_bytes().split(b"\n")[:-1]]
+
+
+def figures(out: Path) -> list[dict]:
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines(out)]
+
+
+def equal(one: VisionLanguageModel, two: VisionLanguageModel) -> bool:
+    return all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+# ---------------------------------------------------------------- learning
+
+
+def test_the_reward_of_a_toy_task_rises(improve, tmp_path) -> None:
+    improve(tmp_path, steps=10)
+    rewards = [line["reward"] for line in lines(tmp_path)]
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.3
+
+
+def test_pictures_are_read_by_the_gradient_too(improve, tiny_trained, tmp_path) -> None:
+    """All three parts learn when all three are trained, and only those that are."""
+    before = load_checkpoint(tiny_trained).state_dict()
+    rates = {"vision": 1e-3, "projector": 1e-3, "language": 1e-3}
+    everything = improve(tmp_path / "all", steps=1, train=list(rates), learning_rate=rates)
+    language = improve(tmp_path / "language", steps=1)
+    for model, parts in ((everything, {*rates}), (language, {"language"})):
+        for part in rates:
+            changed = [
+                not torch.equal(value, before[name])
+                for name, value in model.state_dict().items()
+                if name.startswith(part) and value.ndim == 2
+            ]
+            assert all(changed) if part in parts else not any(changed)
+
+
+def test_prompts_without_pictures_teach_a_frozen_language_model_nothing(improve, tiny_trained, tmp_path) -> None:
+    plain = [
+        Sample(f"t{n}", (small.user(f"How many circles? {n}"),), task="counting", gold=Gold("count", 3))
+        for n in range(4)
+    ]
+    rates = {"projector": 1e-2}
+    model = improve(tmp_path, asked=plain, steps=1, train=["projector"], learning_rate=rates, dynamic_sampling=False)
+    assert equal(model, load_checkpoint(tiny_trained))
+
+
+def test_every_update_is_one_step_on_rollouts_of_the_very_parameters_it_changes(improve, tmp_path, monkeypatch) -> None:
+    events: list[tuple[str, float]] = []
+    model: list[VisionLanguageModel] = []
+    generate, step = Engine.generate, Optimizer.step
+
+    def spied_generate(self, requests, **options):
+        model[:] = [self.model]
+        events.append(("generate", _checksum(self.model)))
+        return generate(self, requests, **options)
+
+    def spied_step(self, factor=1.0):
+        events.append(("step", _checksum(model[0])))
+        return step(self, factor)
+
+    monkeypatch.setattr(Engine, "generate", spied_generate)
+    monkeypatch.setattr(Optimizer, "step", spied_step)
+    improve(tmp_path, steps=3)
+    updates = [place for place, (kind, _) in enumerate(events) if kind == "step"]
+    assert len(updates) == 3
+    for start, end in zip([-1, *updates[:-1]], updates, strict=True):
+        rounds = events[start + 1 : end]
+        assert rounds and {kind for kind, _ in rounds} == {"generate"}
+        assert {total for _, total in rounds} == {events[end][1]}
+    assert len({events[place][1] for place in updates}) == 3
+    assert all(line["logprob_gap"] < 1e-5 for line in lines(tmp_path))
+
+
+def _checksum(model: VisionLanguageModel) -> float:
+    return sum(parameter.detach().double().abs().sum().item() for parameter in model.parameters())
+
+
+def test_the_gap_tells_when_rollouts_are_not_of_the_parameters(improve, tmp_path, monkeypatch) -> None:
+    """The check of on-policy training would notice: parameters are changed behind the engine's back."""
+    update = rl_trainer._update
+
+    def late(engine, *arguments):
+        with torch.no_grad():
+            engine.model.language.norm.weight.mul_(1.02)
+        return update(engine, *arguments)
+
+    monkeypatch.setattr(rl_trainer, "_update", late)
+    improve(tmp_path, steps=1)
+    assert lines(tmp_path)[0]["logprob_gap"] > 1e-4
+
+
+# ---------------------------------------------------------------- dynamic sampling
+
+
+def test_dynamic_sampling_keeps_exactly_the_informative_groups(improve, tmp_path, monkeypatch) -> None:
+    seen: list[tuple[list, list]] = []
+    collect = rl_trainer._collect
+
+    def spy(*arguments):
+        seen.append(collect(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(rl_trainer, "_collect", spy)
+    improve(tmp_path, steps=3, groups=5, samples=4, max_rounds=2)
+    for line, (kept, sampled) in zip(lines(tmp_path), seen, strict=True):
+        mixed = [group for group in sampled if len({rollout.reward for rollout in group.rollouts}) > 1]
+        assert kept == mixed[:5]
+        assert (line["groups_sampled"], line["groups_kept"]) == (len(sampled), len(kept))
+        assert all(group.policy_version == line["step"] - 1 for group in sampled)
+        # Shares of all that was sampled, not of what was kept.
+        rewards = [rollout.reward for group in sampled for rollout in group.rollouts]
+        assert line["reward"] == pytest.approx(sum(rewards) / len(rewards))
+    assert any(len(kept) < len(sampled) for kept, sampled in seen)
+
+
+def test_without_it_every_group_sampled_is_used(improve, tmp_path) -> None:
+    improve(tmp_path, steps=2, samples=2, dynamic_sampling=False)
+    assert [(line["groups_sampled"], line["groups_kept"]) for line in lines(tmp_path)] == [(4, 4), (4, 4)]
+
+
+def test_rewards_that_never_differ_are_one_clear_error(improve, tmp_path) -> None:
+    flat = RewardRouter({"counting": lambda sample, text: Verdict(0.5, Outcome.WRONG)})
+    with pytest.raises(DataError, match=r"\d+ prompts in 2 rounds all earned one reward .* check the rewards"):
+        improve(tmp_path, router=flat, max_rounds=2)
+    assert not (tmp_path / "done.json").exists()
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def test_metrics_rollouts_checkpoint_and_done_are_those_of_the_run_directory(improve, prompts, tmp_path) -> None:
+    model = improve(tmp_path, steps=2, logged_groups=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("done.json", "metrics.jsonl", "model", "rollouts.jsonl")
+    ]
+    for number, line in enumerate(lines(tmp_path), start=1):
+        assert set(line) == FIELDS and (line["step"], line["steps"]) == (number, 2)
+        assert set(line["reward_by_task"]) == set(line["length_by_task"]) == {"counting"}
+        assert line["reward_by_task"]["counting"] == pytest.approx(line["reward"])
+        assert 1 <= line["length_by_task"]["counting"] <= 10 and line["entropy"] > 0
+    by_id = {sample.id: sample for sample in prompts}
+    written = lines(tmp_path, "rollouts.jsonl")
+    assert [line["step"] for line in written] == [1, 1, 2, 2]
+    for line in written:
+        assert set(line) == {"step", "task", "sample_id", "prompt", "media", "gold", "completions"}
+        sample = by_id[line["sample_id"]]
+        assert line["prompt"] == sample.messages[-1].text + " /no_think"
+        assert line["media"] == list(sample.media) and line["task"] == "counting"
+        assert line["gold"] == {"kind": "count", "answer": sample.gold.answer, "options": dict(sample.gold.options)}
+        assert len(line["completions"]) == 6
+        for completion in line["completions"]:
+            assert set(completion) == {"text", "reward", "advantage", "outcome"}
+            right = completion["outcome"] == "CORRECT"
+            assert right == (completion["reward"] == 1) and (completion["advantage"] <= 0 or right)
+            assert completion["text"].endswith("3") or not right
+    done = json.loads((tmp_path / "done.json").read_text())
+    assert set(done) == {"steps", "prompts", "seconds", "trained", "learning_rate", "length"}
+    assert (done["steps"], done["trained"], done["learning_rate"]) == (2, ["language"], {"language": 3e-3})
+    assert equal(load_checkpoint(tmp_path / "model"), model)
+    assert Processor.load(tmp_path / "model").template.source == tiny.processor().template.source
+
+
+def test_a_reward_of_ones_own_needs_no_gold(improve, prompts, tmp_path) -> None:
+    bare = [Sample(sample.id, sample.messages, sample.media, "free") for sample in prompts]
+    improve(
+        tmp_path,
+        asked=bare,
+        router=RewardRouter({"free": is_three}),
+        steps=1,
+        tasks={"free": 1},
+        thinking={"free": 0},
+    )
+    assert {line["gold"] for line in lines(tmp_path, "rollouts.jsonl")} == {None}
+
+
+def test_without_gold_and_without_a_reward_of_ones_own_the_sample_is_named(improve, prompts, tmp_path) -> None:
+    bare = [Sample("lost", prompts[0].messages, prompts[0].media, "counting")]
+    with pytest.raises(DataError, match="sample 'lost' of task 'counting' has no gold"):
+        improve(tmp_path, asked=bare, router=None)
+
+
+def test_the_default_rewards_are_the_graders(improve, tmp_path) -> None:
+    improve(tmp_path, router=None, steps=1, dynamic_sampling=False)
+    for line in lines(tmp_path, "rollouts.jsonl"):
+        for completion in line["completions"]:
+            right = completion["text"].endswith(f"</think>\n\n{line['gold']['answer']}")
+            cut = completion["outcome"] == "TRUNCATED"
+            assert completion["reward"] == float(right and not cut), completion
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_trained, prompts, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    model = train_policy(
+        load_checkpoint(tiny_trained), Processor.load(tiny_trained), prompts, config(), out, router=TOY
+    )
+    return model, out
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_resumed_after_any_update_gives_the_same_rewards_and_weights_to_the_bit(
+    after, improve, whole, tmp_path
+) -> None:
+    model, out = whole
+    with pytest.raises(Interrupt):
+        improve(tmp_path, progress=Plug(after), save_seconds=1e-9)
+    assert equal(improve(tmp_path), model)
+    assert figures(tmp_path) == figures(out)
+    assert lines(tmp_path, "rollouts.jsonl") == lines(out, "rollouts.jsonl")
+
+
+def test_another_seed_draws_other_prompts_and_tokens(improve, whole, tmp_path) -> None:
+    improve(tmp_path, seed=1)
+    assert lines(tmp_path, "rollouts.jsonl") != lines(whole[1], "rollouts.jsonl")
+
+
+def test_a_finished_step_is_loaded_not_run_again(improve, whole, tmp_path) -> None:
+    model, out = whole
+    shutil.copytree(out, tmp_path / "done")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "done").rglob("*")}
+    assert equal(improve(tmp_path / "done", progress=Plug(1)), model)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "done").rglob("*")} == before
+
+
+def test_a_damaged_resume_point_is_one_clear_error(improve, tmp_path) -> None:
+    with pytest.raises(Interrupt):
+        improve(tmp_path, progress=Plug(2), save_seconds=1e-9)
+    (tmp_path / "resume" / "resume.pt").write_bytes(b"?")
+    with pytest.raises(CheckpointError, match=r"resume\.pt: cannot go on from it"):
+        improve(tmp_path)
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def test_a_prompt_is_a_pure_function_of_its_number() -> None:
+    samples = [*tiny.questions("world/counting", 5), *tiny.questions("world/arithmetic", 3)]
+    settings = config(tasks={"counting": 3, "arithmetic": 1}, thinking={"counting": 0.5}, samples=2, max_tokens=7)
+    source = PromptSource(samples, settings, seed=3)
+    everything = source.draw(0, 400)
+    assert source.draw(100, 50) == everything[100:150]
+    assert PromptSource(samples, settings, seed=3).draw(0, 400) == everything
+    assert PromptSource(samples, settings, seed=4).draw(0, 400) != everything
+    counting = [request for request in everything if request.sample.task == "counting"]
+    assert len(counting) == pytest.approx(300, abs=30)
+    assert sum(request.thinking is False for request in counting) == pytest.approx(len(counting) / 2, abs=35)
+    assert all(r.thinking is None for r in everything if r.sample.task == "arithmetic")
+    assert len({request.sampling.seed for request in everything}) == 400
+    assert {(r.num_samples, r.sampling.max_tokens, r.sampling.temperature) for r in everything} == {(2, 7, 1.0)}
+
+
+def test_a_task_without_prompts_is_named() -> None:
+    with pytest.raises(DataError, match="'grounding'; the dataset has: counting"):
+        PromptSource(tiny.questions("world/counting", 2), config(tasks={"grounding": 1}, thinking={}), seed=0)
