@@ -1,24 +1,32 @@
-"""Fixtures that several folders share: tiny checkpoints, made once a session."""
+"""Fixtures that several folders share: tiny checkpoints and a whole run, made once a session.
 
+What they need is imported inside them, so that tests of a light part stay light.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 
-from mimovl.pipeline.run import run
-from mimovl.train import train_stage
-from tests import tiny
-from tests.pipeline import micro
+# Before torch is imported: matrices as small as here gain nothing from a second thread and lose much where cores are
+# shared. Child processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
 def tiny_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an untrained tiny checkpoint; not to be changed."""
+    from tests import tiny
+
     return tiny.checkpoint(tmp_path_factory.mktemp("start") / "model")
 
 
 @pytest.fixture(scope="session")
 def tiny_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a checkpoint that answers questions about counting with some digit; not to be changed."""
+    from mimovl.train import train_stage
+    from tests import tiny
+
     folder = tmp_path_factory.mktemp("trained")
     stage = tiny.stage(
         train=["language"],
@@ -35,6 +43,9 @@ def tiny_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory: pytest.TempPathFactory, tiny_trained: Path) -> Path:
     """The folder of a whole finished run, its recipe beside it as micro.yaml; not to be changed."""
+    from mimovl.pipeline.run import run
+    from tests.pipeline import micro
+
     folder = tmp_path_factory.mktemp("micro")
     run(micro.write(folder / "micro.yaml", micro.recipe(tiny_trained)), folder / "out")
     return folder / "out"

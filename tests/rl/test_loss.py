@@ -94,11 +94,11 @@ def test_loss_and_gradient_equal_the_naive_computation(groups, length) -> None:
         loss += terms.loss.item()
     assert loss == pytest.approx(expected.item(), abs=1e-6)
     difference = (gradients(model) - gradients(reference)).norm() / gradients(reference).norm()
-    assert difference < 1e-5  # float32; 2e-6 measured
+    assert difference < 1e-5  # float32; 5e-7 measured
 
 
 def test_in_float64_only_the_last_softmax_differs(groups) -> None:
-    """The same with float64 parameters: what is left is the float32 of the logits."""
+    """The same with float64 parameters: what is left is the float32 of the logits; 4e-8 measured."""
     reference, model = _model().double(), _model().double()
     naive(reference, groups).backward()
     (pack,) = pack_groups(groups, encoded(groups), model, 100_000)

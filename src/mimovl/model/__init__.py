@@ -3,6 +3,7 @@
 from mimovl.model.attention import Attention, PackedAttention, Segments
 from mimovl.model.config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
 from mimovl.model.hf_checkpoint import load_checkpoint, read_config, save_checkpoint
+from mimovl.model.induction import start_with_induction
 from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "preset",
     "read_config",
     "save_checkpoint",
+    "start_with_induction",
 ]

@@ -16,10 +16,12 @@ from mimovl.model.config import LanguageConfig
 from mimovl.model.layers import RMSNorm, SwiGLU
 from mimovl.model.rope import Rotation, language_rotation, rotate
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "SelfAttention"]
 
 
-class _SelfAttention(nn.Module):
+class SelfAttention(nn.Module):
+    """Grouped-query attention of one layer; what sees what is the caller's."""
+
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
@@ -29,6 +31,7 @@ class _SelfAttention(nn.Module):
         self.o_proj = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
 
     def forward(self, layer: int, x_NE: torch.Tensor, rotation: Rotation, attention: Attention) -> torch.Tensor:
+        """Shape (N, E) in and out."""
         q, k, v = (
             projection(x_NE).unflatten(-1, (-1, self.head_dim))
             for projection in (self.q_proj, self.k_proj, self.v_proj)
@@ -42,7 +45,7 @@ class _DecoderLayer(nn.Module):
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.self_attn = _SelfAttention(config)
+        self.self_attn = SelfAttention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
         self.mlp = SwiGLU(config.hidden_size, config.intermediate_size, bias=False)
 

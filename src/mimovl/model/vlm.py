@@ -130,13 +130,13 @@ def initialise(model: nn.Module, *, seed: int | None = None) -> None:
             fan_in = module.weight.shape[1]
             std = 0.02 if fan_in >= 1024 else fan_in**-0.5
             if name.endswith(("o_proj", "down_proj", "attn.proj")):
-                std *= 0.3
+                std *= 0.1
             if name.endswith("lm_head"):
                 std = 0.02
             module.weight.normal_(0.0, std, generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, nn.Embedding):
-            module.weight.normal_(0.0, 0.02 if module.weight.shape[1] >= 1024 else 0.1, generator=generator)
+            module.weight.normal_(0.0, 0.02 if module.weight.shape[1] >= 1024 else 0.3, generator=generator)
         elif isinstance(module, RMSNorm):
             module.weight.fill_(1.0)

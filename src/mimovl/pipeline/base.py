@@ -26,7 +26,15 @@ from mimovl.curate.world import WorldConfig, WorldItem, build_item
 from mimovl.curate.world.gui import LABELS
 from mimovl.data import ChatTemplate, ImageSettings, Processor, Tokenizer, chatml, patchify, train_tokenizer
 from mimovl.errors import MimovlError
-from mimovl.model import ModelConfig, VisionLanguageModel, build_model, load_checkpoint, preset, save_checkpoint
+from mimovl.model import (
+    ModelConfig,
+    VisionLanguageModel,
+    build_model,
+    load_checkpoint,
+    preset,
+    save_checkpoint,
+    start_with_induction,
+)
 from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
 from mimovl.pipeline.progress import StepProgress
@@ -172,6 +180,7 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     shape = vocabulary_config(preset(model_preset), tokenizer)
     processor = Processor.fresh(tokenizer, shape)
     model = build_model(shape, seed=seed)
+    start_with_induction(model.language, seed=seed)
     corpus = _corpus(config, world, seed)
     for stage in config.language:
         model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed)

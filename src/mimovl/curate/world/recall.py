@@ -18,7 +18,24 @@ __all__ = ["build_recall"]
 _COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 _SHAPES = ("circle", "square", "triangle", "star", "cross")
 _PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
+_ROW = tuple(dict.fromkeys((*_COLOURS, *_SHAPES, *LABELS, *ANIMALS, *PLURAL_THINGS, *WORDS)))
 _KEYS = (*_COLOURS, *_SHAPES, *LABELS, *ANIMALS, *PLURAL_THINGS, *WORDS[:60])
+
+
+class _Words:
+    """Words in a row, each once: what follows one is said by that one alone, the easiest thing to learn to copy."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.words = rng.sample(_ROW, rng.randint(6, 24))
+
+    @property
+    def key(self) -> str:
+        return "recall " + self.text
+
+    @property
+    def text(self) -> str:
+        """The row as it is shown."""
+        return " ".join(self.words)
 
 
 class _List:
@@ -39,14 +56,27 @@ class _List:
 
 
 def build_recall(rng: random.Random, config: object, accept: Accept) -> WorldItem:
-    """A list, and questions whose answers stand in it."""
+    """A row of words or a list, and questions whose answers stand in it."""
+    return _build_words(rng, accept) if rng.random() < 0.5 else _build_list(rng, accept)
+
+
+def _build_words(rng: random.Random, accept: Accept) -> WorldItem:
+    drawn = draw_accepted(lambda: _Words(rng), accept)
+    turns = [_turn("Repeat the words.", drawn.text)]
+    for place in rng.sample(range(len(drawn.words) - 1), 3):
+        turns.append(_turn(f"What follows {drawn.words[place]}?", drawn.words[place + 1]))
+    first = rng.randrange(len(drawn.words) - 2)
+    turns.append(_turn(f"Go on from {drawn.words[first]}.", " ".join(drawn.words[first + 1 :])))
+    return WorldItem("world/recall", drawn.key, turns=tuple(turns), description="words: " + drawn.text)
+
+
+def _build_list(rng: random.Random, accept: Accept) -> WorldItem:
     drawn = draw_accepted(lambda: _List(rng), accept)
     turns = [_turn("Repeat the list.", drawn.text)]
     for name, value in rng.sample(drawn.pairs, min(4, len(drawn.pairs))):
         turns.append(_turn(f"What is beside {name}?", value))
     place = rng.randrange(len(drawn.pairs) - 1)
     turns.append(_turn(f"What follows {drawn.pairs[place][0]}?", " ".join(drawn.pairs[place + 1])))
-    turns.append(_turn("Repeat it backwards.", "; ".join(f"{name} {value}" for name, value in reversed(drawn.pairs))))
     return WorldItem("world/recall", drawn.key, turns=tuple(turns), description="list: " + drawn.text)
 
 

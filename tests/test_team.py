@@ -1,0 +1,47 @@
+"""Teams: shares and merges keep order, sums are right, a failing member is named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mimovl.errors import DataError, MimovlError
+from mimovl.team import ALONE, Team, run_team
+
+
+def _sums(team: Team) -> tuple[list[int], list[float], str]:
+    numbers = team.merge([number * 10 for number in team.share(range(5))])
+    weight = torch.nn.Parameter(torch.zeros(2))
+    idle = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.tensor([1.0, 10.0]) * (team.rank + 1)
+    if team.leads:
+        idle.grad = torch.ones(1)
+    team.sum_gradients([weight, idle])
+    assert idle.grad is not None and float(idle.grad) == 1.0
+    said = team.broadcast(f"from {team.rank}")
+    return numbers, weight.grad.tolist(), said
+
+
+def _member_fails(team: Team) -> None:
+    if not team.leads:
+        raise DataError("sample 7 is broken")
+    team.wait()
+
+
+def test_work_is_shared_by_number_and_merged_in_its_order() -> None:
+    assert run_team(2, _sums, ()) == ([0, 10, 20, 30, 40], [3.0, 30.0], "from 0")
+
+
+def test_a_team_of_one_does_the_same_without_other_processes() -> None:
+    numbers, gradient, said = run_team(1, _sums, ())
+    assert (numbers, gradient, said) == ([0, 10, 20, 30, 40], [1.0, 10.0], "from 0")
+
+
+def test_alone_everything_passes_through() -> None:
+    assert ALONE.leads and ALONE.share([1, 2]) == [1, 2] and ALONE.gather("x") == ["x"] and ALONE.broadcast(3) == 3
+
+
+def test_a_failed_member_ends_the_run_with_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(MimovlError, match="exit code 2"):
+        run_team(2, _member_fails, ())
+    assert "error: sample 7 is broken" in capfd.readouterr().err
