@@ -189,7 +189,7 @@ def test_both_algorithms_lower_the_loss(name):
     optimizer = Optimizer(parts(model), dict.fromkeys(RATES, 3e-3), OptimizerConfig(name=name))
     encoded: list[Encoded] = [tiny.processor().encode(sample) for sample in tiny.mixed()[::6]]
     losses = []
-    for _ in range(8):
+    for _ in range(16):
         loss = language_model_loss(model, tiny.batch(encoded))
         (loss.total / loss.num_tokens).backward()
         losses.append(loss.total.item() / loss.num_tokens)

@@ -316,6 +316,14 @@ def _published_state(model: VisionLanguageModel, dtype: torch.dtype | None) -> d
     return state
 
 
+def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """A safetensors file with the rights of any other new file; the library's own are for the owner alone."""
+    file.touch()
+    rights = file.stat().st_mode
+    save_file(dict(tensors), file, metadata={"format": "pt"})
+    file.chmod(rights)
+
+
 def _write_shards(folder: Path, tensors: Mapping[str, torch.Tensor], shard_bytes: int) -> None:
     shards: list[dict[str, torch.Tensor]] = [{}]
     size = 0
@@ -326,12 +334,12 @@ def _write_shards(folder: Path, tensors: Mapping[str, torch.Tensor], shard_bytes
         shards[-1][name] = tensor
         size += tensor.nbytes
     if len(shards) == 1:
-        save_file(shards[0], folder / "model.safetensors", metadata={"format": "pt"})
+        _save_tensors(shards[0], folder / "model.safetensors")
         return
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file(shard, folder / file, metadata={"format": "pt"})
+        _save_tensors(shard, folder / file)
         weight_map.update(dict.fromkeys(shard, file))
     total = sum(tensor.nbytes for tensor in tensors.values())
     _write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
