@@ -19,7 +19,7 @@ from torch import nn
 
 from mimovl.types import IGNORE_INDEX
 
-__all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets"]
+__all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets", "target_sizes"]
 
 PATCH = 14
 BIN = 4
@@ -113,14 +113,19 @@ def _frame_targets(
     return targets
 
 
+def target_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Number of classes of each attribute a patch is asked for, in a fixed order."""
+    sizes = {name: len(values) for name, values in vocabulary.items()}
+    sizes |= {f"box{side}": NUM_BINS for side in range(4)} | {"centre": 2}
+    return sizes | {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
+
+
 class AttributeHead(nn.Module):
     """Linear heads over patch features; thrown away after training."""
 
     def __init__(self, hidden_size: int, vocabulary: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
-        sizes = {name: len(values) for name, values in vocabulary.items()}
-        sizes |= {f"box{side}": NUM_BINS for side in range(4)} | {"centre": 2}
-        sizes |= {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
+        sizes = target_sizes(vocabulary)
         self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
         self.names = list(sizes)
         self.heads = nn.ModuleDict({name: nn.Linear(hidden_size, size) for name, size in sizes.items()})
