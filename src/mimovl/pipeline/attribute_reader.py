@@ -1,8 +1,8 @@
 """The language model's view of a picture before there is a vision tower: its attributes, patch by patch.
 
 The vision tower's base learns to tell what lies on each patch, with linear heads that are thrown away. This is the
-other half: the same attributes, as an embedding that is thrown away too, stand at the picture's places in the prompt, so the
-decoder learns to read a picture (find, count, box) from text-only data. What remains for the stages of a run is what
+other half: the same attributes, as an embedding that is thrown away too, stand at the picture's places in the prompt,
+so the decoder learns to read a picture (find, count, box) without one. What remains for the stages of a run is what
 they are for: a projector from the one to the other.
 
 Legend: P patches, A attributes of a patch, E language hidden size.
