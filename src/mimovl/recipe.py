@@ -91,8 +91,11 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Loaded[Recip
 
 
 def recipe_hash(recipe: BaseModel) -> str:
-    """SHA-256 of the effective values: equal for any way of writing the same recipe (key order, defaults, comments)."""
-    values = recipe.model_dump(mode="json")
+    """SHA-256 of the effective values: equal for any way of writing the same recipe (key order, defaults, comments).
+
+    Values that are not set do not count, so a new optional section leaves the hashes of older recipes alone.
+    """
+    values = recipe.model_dump(mode="json", exclude_none=True)
     return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -311,6 +311,8 @@ def published_shape(name: str, parameter: torch.Tensor, config: ModelConfig) -> 
 def _published_state(model: VisionLanguageModel, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
     state = {}
     for name, parameter in model.named_parameters():  # a tied head is listed once
+        if not name.startswith(("vision.", "projector.", "language.")):
+            continue  # something trained beside the model, e.g. a throwaway head
         tensor = parameter.detach().to(device="cpu", dtype=dtype or parameter.dtype)
         state[hf_name(name)] = tensor.reshape(published_shape(name, parameter, model.config)).contiguous()
     return state

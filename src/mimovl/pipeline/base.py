@@ -35,12 +35,15 @@ from mimovl.model import (
     save_checkpoint,
     start_with_induction,
 )
+from mimovl.pipeline.attribute_reader import AttributeModel, AttributeProcessor, with_attributes
 from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
 from mimovl.pipeline.progress import StepProgress
 from mimovl.train import MetricsLog, Optimizer, learning_rate_factor, train_stage
 from mimovl.train.checkpoint import resume_training, save_training
-from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets
+from mimovl.train.config import StageConfig
+from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets, target_sizes
+from mimovl.types import Sample
 
 __all__ = ["build_base", "vocabulary_config"]
 
@@ -115,7 +118,7 @@ def build_base(
             worker.terminate()
             worker.join()
     tokenizer = Tokenizer.from_folder(folder / "tokenizer")
-    model = load_checkpoint(folder / config.language[-1].name / "model")
+    model = load_checkpoint(folder / _language_stages(config)[-1].name / "model")
     model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
     save_checkpoint(model, target, dtype=torch.float16)
     done = {"seconds": time.monotonic() - started, "vocabulary": len(tokenizer), "parameters": model.num_parameters()}
@@ -130,7 +133,7 @@ def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
     shares, texts = [], []
     parts = {
         "vision": [(folder / "vision", config.vision.steps)],
-        "language": [(folder / stage.name, stage.steps) for stage in config.language],
+        "language": [(folder / stage.name, stage.steps) for stage in _language_stages(config)],
     }
     for name, steps in parts.items():
         done, loss = 0.0, float("nan")
@@ -145,6 +148,11 @@ def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
         shares.append(done / sum(count for _, count in steps))
         texts.append(f"{name} {loss:.3f}")
     progress.update(sum(shares) / 2, 1, "  ".join(texts))
+
+
+def _language_stages(config: BaseConfig) -> list[StageConfig]:
+    """Every stage of the language model, in order."""
+    return [*config.language, *([config.reading] if config.reading else [])]
 
 
 def _corpus(config: BaseConfig, world: WorldConfig, seed: int) -> WorldSamples:
@@ -184,6 +192,47 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     corpus = _corpus(config, world, seed)
     for stage in config.language:
         model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed)
+    if config.reading:
+        _learn_to_read(model, processor, config, config.reading, world, folder, seed)
+
+
+def _learn_to_read(
+    model: VisionLanguageModel,
+    processor: Processor,
+    config: BaseConfig,
+    stage: StageConfig,
+    world: WorldConfig,
+    folder: Path,
+    seed: int,
+) -> None:
+    """Train the decoder on pictures given by their attributes; the embedding of those is thrown away."""
+    torch.manual_seed(seed)
+    reader = AttributeModel(model.config, VOCABULARY)
+    reader.load_state_dict(model.state_dict(), strict=False)
+    reading = AttributeProcessor(
+        processor.tokenizer,
+        processor.template,
+        processor.config,
+        processor.image,
+        processor.video,
+        num_attributes=len(target_sizes(VOCABULARY)),
+    )
+    samples = _Attributed(
+        dict.fromkeys(stage.mixture, ENDLESS),
+        with_chains(world, config.chain_weight),
+        seed=seed + 1,
+        thinking_share=config.thinking_share,
+        turns=6,
+    )
+    train_stage(reader, reading, samples, stage, folder / stage.name, seed=seed)
+
+
+class _Attributed(WorldSamples):
+    """Samples whose pictures are given by their attributes."""
+
+    def __getitem__(self, index: int) -> Sample:
+        item, sample = self.make(index)
+        return with_attributes(sample, item, VOCABULARY)
 
 
 # ---------------------------------------------------------------- vision

@@ -123,6 +123,8 @@ class BaseConfig(RecipeModel):
     """The vision tower."""
     language: tuple[StageConfig, ...] = Field(min_length=1)
     """The language model, stage by stage: recall first, then text, worked arithmetic and pictures in words."""
+    reading: StageConfig | None = None
+    """A last stage of the language model, with the attributes of every patch standing where a picture would."""
     thinking_share: Share = 0.5
     """Share of its questions asked in thinking mode."""
     chain_weight: float = Field(default=1.0, ge=0)

@@ -10,7 +10,8 @@ from mimovl.recipe_model import RecipeModel
 
 __all__ = ["OptimizerConfig", "PartName", "StageConfig"]
 
-PartName = Literal["vision", "projector", "language"]
+PartName = Literal["vision", "projector", "language", "attributes"]
+"""Parts of the model; ``attributes`` is the throwaway embedding of the base (pipeline/attribute_reader)."""
 Positive = Annotated[float, Field(gt=0)]
 
 

@@ -106,7 +106,7 @@ def to_training_sample(
         thinking = rng.random() < thinking_share
         shown = media if number == 0 else None
         text = turn.question if thinking else turn.question + NO_THINK
-        if as_text and number == 0 and item.description:
+        if number == 0 and media is None and item.description:
             text = f"{item.description}\n{text}"
         messages.append(_user(text, shown))
         messages.append(Message("assistant", (Part("text", think(turn.thought if thinking else "", turn.answer)),)))
