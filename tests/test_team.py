@@ -22,6 +22,17 @@ def _sums(team: Team) -> tuple[list[int], list[float], str]:
     return numbers, weight.grad.tolist(), said
 
 
+def _squares(team: Team) -> tuple[list[int], int]:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        done.append(number)
+        return number * number
+
+    made = list(team.work_off(work, range(11), chunk=2))
+    return (made, sum(team.gather(len(done))))
+
+
 def _member_fails(team: Team) -> None:
     if not team.leads:
         raise DataError("sample 7 is broken")
@@ -39,6 +50,17 @@ def test_a_team_of_one_does_the_same_without_other_processes() -> None:
 
 def test_alone_everything_passes_through() -> None:
     assert ALONE.leads and ALONE.share([1, 2]) == [1, 2] and ALONE.gather("x") == ["x"] and ALONE.broadcast(3) == 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_work_is_done_once_and_comes_back_in_order(size: int) -> None:
+    assert run_team(size, _squares, ()) == ([number * number for number in range(11)], 11)
+
+
+def test_only_the_leader_is_given_the_work_of_all(monkeypatch) -> None:
+    member = Team(1, 2)
+    monkeypatch.setattr(member, "merge", lambda part: [0, *part])
+    assert list(member.work_off(lambda number: number, range(4))) == []
 
 
 def test_a_failed_member_ends_the_run_with_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from mimovl.errors import MimovlError
 __all__ = ["ALONE", "Team", "run_team"]
 
 T = TypeVar("T")
+N = TypeVar("N")
 PATIENCE = timedelta(hours=6)
 """How long one member waits for another: a whole dataset or base may be made meanwhile."""
 
@@ -76,6 +77,19 @@ class Team:
         for number in range(max(len(part) for part in gathered)):
             merged += [part[number] for part in gathered if number < len(part)]
         return merged
+
+    def work_off(self, work: Callable[[N], T], items: Sequence[N], *, chunk: int = 64) -> Iterator[T]:
+        """``work(item)`` of every item, in order, to the leader; the others do their part and are given nothing.
+
+        Args:
+            work: what to do with an item; its result must be picklable.
+            items: the same in every process.
+            chunk: items of each process between two exchanges.
+        """
+        for start in range(0, len(items), chunk * self.size):
+            done = self.merge([work(item) for item in self.share(items[start : start + chunk * self.size])])
+            if self.leads:
+                yield from done
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Replace every gradient by its sum over the team; a missing one counts as zero."""

@@ -24,6 +24,7 @@ from mimovl.pipeline.data import (
     item_hashes,
 )
 from mimovl.store import Dataset, DatasetWriter
+from mimovl.team import Team, run_team
 from mimovl.types import Sample
 from tests import tiny
 from tests.data import small
@@ -212,6 +213,17 @@ def test_the_same_seed_makes_the_same_samples_and_another_does_not(built, tmp_pa
         )
         assert one == again
         assert [sample.messages for sample in one] != [sample.messages for sample in other]
+
+
+def _as_a_team(team: Team, folder: Path) -> dict[str, Any]:
+    return build_datasets(CONFIG, folder, seed=5, recipe_hash="hash", advance=quiet, team=team)
+
+
+def test_a_team_makes_what_one_process_makes(built, tmp_path: Path) -> None:
+    folder, summary, _ = built
+    assert run_team(2, _as_a_team, (tmp_path / "data",)) == summary
+    for name in SETS:
+        assert list(Dataset.open(tmp_path / "data" / name)) == list(Dataset.open(folder / name))
 
 
 def test_progress_counts_up_to_the_whole(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from mimovl.data import ImageSettings, patchify
 from mimovl.train.vision_base import (
     BIN,
     CHARACTERS,
-    NUM_BINS,
     AttributeHead,
     PatchTargets,
     Region,
+    num_bins,
     patch_targets,
+    target_sizes,
 )
 from mimovl.types import IGNORE_INDEX
 from tests.data import small
@@ -65,7 +66,13 @@ def test_boxes_are_bins_of_four_pixels_of_the_element_that_covers_most() -> None
 def test_coordinates_beyond_the_last_bin_are_held_at_it() -> None:
     wide = Region((0, 0, 4000, 14), {"kind": "shape"})
     targets = patch_targets([[wide]], 2, 4, VOCABULARY)
-    assert raster(targets, "box2", 2, 4)[0] == [NUM_BINS - 1] * 4
+    assert raster(targets, "box2", 2, 4)[0] == [num_bins(BIN) - 1] * 4
+
+
+def test_bins_can_be_single_pixels() -> None:
+    targets = patch_targets([[RED]], ROWS, COLUMNS, VOCABULARY, bin_pixels=1)
+    assert [raster(targets, f"box{side}")[0][1] for side in range(4)] == list(RED.box)
+    assert target_sizes(VOCABULARY, bin_pixels=1)["box0"] > 4 * target_sizes(VOCABULARY)["box0"] - 4
 
 
 def test_of_two_elements_on_a_patch_the_larger_share_wins() -> None:

@@ -111,6 +111,11 @@ class Tokenizer:
             raise CheckpointError(f"the tokenizer has no token {token!r}; it is not a Qwen2.5-VL tokenizer")
         return int(number)
 
+    def numbers(self) -> dict[int, int]:
+        """Tokens that are a whole number in decimal digits: id to value."""
+        found = {number: self.decode([number]) for number in range(len(self))}
+        return {number: int(text) for number, text in found.items() if text.isascii() and text.isdecimal()}
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text; control tokens written in it become their ids.
 

@@ -10,22 +10,41 @@ Legend: P patches, A attributes of a patch, E language hidden size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from mimovl.curate.world import WorldItem
-from mimovl.data import Processor
-from mimovl.model import ModelConfig, VisionLanguageModel
+from mimovl.data import Processor, Tokenizer
+from mimovl.model import CODE_SIZE, ModelConfig, VisionLanguageModel, number_code, number_directions
 from mimovl.train.vision_base import PATCH, Region, patch_targets, target_sizes
 from mimovl.types import IGNORE_INDEX, Media, Sample
 
-__all__ = ["AttributeModel", "AttributeProcessor", "attribute_classes", "with_attributes"]
+__all__ = [
+    "TABLE_FILE",
+    "AttributeModel",
+    "AttributeProcessor",
+    "attribute_classes",
+    "attribute_sizes",
+    "with_attributes",
+]
+
+TABLE_FILE = "attributes.pt"
+"""The table of attributes beside a checkpoint, for the stage after it."""
+BIN = 1
+"""Pixels a class of a coordinate spans: exact, since nothing has to be seen."""
 
 
-def attribute_classes(item: WorldItem, vocabulary: dict[str, tuple[str, ...]]) -> tuple[np.ndarray, int, int]:
+def attribute_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Number of classes of each attribute of a patch, in the order they are kept."""
+    return target_sizes(vocabulary, bin_pixels=BIN)
+
+
+def attribute_classes(item: WorldItem, vocabulary: Mapping[str, Sequence[str]]) -> tuple[np.ndarray, int, int]:
     """Class numbers of every patch of an item's picture or clip, and its rows and columns of patches.
 
     Returns:
@@ -43,12 +62,12 @@ def attribute_classes(item: WorldItem, vocabulary: dict[str, tuple[str, ...]]) -
         ]
         for pair in range(count)
     ]
-    targets = patch_targets(frames, rows, columns, vocabulary).classes
-    stacked = torch.stack([targets[name] for name in target_sizes(vocabulary)], dim=1)
+    targets = patch_targets(frames, rows, columns, vocabulary, bin_pixels=BIN).classes
+    stacked = torch.stack([targets[name] for name in attribute_sizes(vocabulary)], dim=1)
     return stacked.numpy().astype(np.int16), rows, columns
 
 
-def with_attributes(sample: Sample, item: WorldItem, vocabulary: dict[str, tuple[str, ...]]) -> Sample:
+def with_attributes(sample: Sample, item: WorldItem, vocabulary: Mapping[str, Sequence[str]]) -> Sample:
     """The sample with its picture's pixels replaced by attribute classes; only :class:`AttributeProcessor` reads it."""
     if not sample.media or item.document:
         return sample
@@ -59,17 +78,27 @@ def with_attributes(sample: Sample, item: WorldItem, vocabulary: dict[str, tuple
 
 @dataclass(frozen=True)
 class AttributeProcessor(Processor):
-    """A processor whose pictures are attribute classes."""
+    """A processor whose pictures are attribute classes.
 
-    num_attributes: int = 0
+    Args:
+        reader: the model they are for; its table travels with the checkpoint's files.
+    """
+
+    reader: AttributeModel = field(kw_only=True)
 
     def visual(self, media: Media, *, name: str) -> tuple[torch.Tensor, tuple[int, int, int], float]:
         """Classes of every patch as float32, shape (P, A); the patch grid; seconds between frame pairs."""
-        classes = np.frombuffer(media.data, dtype=np.int16).reshape(-1, self.num_attributes)
+        classes = np.frombuffer(media.data, dtype=np.int16).reshape(-1, len(self.reader.sizes))
         rows, columns = media.height // PATCH, media.width // PATCH
         seconds = self.image.temporal_patch_size / media.fps if media.kind == "video" else 0.0
         grid = (len(classes) // (rows * columns), rows, columns)
         return torch.from_numpy(classes.astype(np.float32)), grid, seconds
+
+    def files(self) -> dict[str, bytes]:
+        """Those of the processor, and the table of attributes."""
+        buffer = io.BytesIO()
+        torch.save(self.reader.attributes.state_dict(), buffer)
+        return {**super().files(), TABLE_FILE: buffer.getvalue()}
 
 
 class AttributeModel(VisionLanguageModel):
@@ -80,19 +109,23 @@ class AttributeModel(VisionLanguageModel):
         vocabulary: attribute name to its values.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary: dict[str, tuple[str, ...]]) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: Mapping[str, Sequence[str]]) -> None:
         super().__init__(config)
-        sizes = list(target_sizes(vocabulary).values())
+        self.sizes = attribute_sizes(vocabulary)
+        self.vocabulary = vocabulary
+        sizes = list(self.sizes.values())
         unit = config.vision.merge_unit
         # One table for every attribute of every patch of a merged cell: (cell place, attribute, class) → row.
         starts = torch.tensor([0, *sizes]).cumsum(0)
         self.register_buffer(
             "starts", starts[:-1][None, :] + torch.arange(unit)[:, None] * starts[-1], persistent=False
         )
-        self.attributes = nn.EmbeddingBag(
+        table = nn.EmbeddingBag(
             int(starts[-1]) * unit + 1, config.language.hidden_size, mode="sum", padding_idx=int(starts[-1]) * unit
         )
-        nn.init.normal_(self.attributes.weight, std=0.1)
+        nn.init.normal_(table.weight, std=0.1)
+        self.attributes = nn.ModuleDict({"table": table})
+        self.nothing = table.num_embeddings - 1
 
     def encode(self, patches: torch.Tensor, grid_thw: torch.Tensor) -> torch.Tensor:
         """Summed attribute embeddings of each merged cell, shape (P / 4, E)."""
@@ -100,6 +133,34 @@ class AttributeModel(VisionLanguageModel):
         classes = patches.long().view(-1, unit, patches.shape[1])
         starts = self.starts
         assert isinstance(starts, torch.Tensor)
-        rows = torch.where(classes == IGNORE_INDEX, self.attributes.num_embeddings - 1, classes + starts)
-        out: torch.Tensor = self.attributes(rows.flatten(1))
+        rows = torch.where(classes == IGNORE_INDEX, self.nothing, classes + starts)
+        out: torch.Tensor = self.attributes["table"](rows.flatten(1))
         return out
+
+    @torch.no_grad()
+    def start_from_words(self, tokenizer: Tokenizer, *, seed: int = 0) -> None:
+        """Begin each attribute at the embedding of its word, and each coordinate at the code of its number.
+
+        The four coordinates lie in directions of their own. The decoder has to learn where to look, not what a word
+        that it knows from text is called in a picture.
+        """
+        embedding = self.language.embed_tokens.weight
+        table = self.attributes["table"].weight
+        assert isinstance(table, torch.Tensor)
+        directions = number_directions(embedding.shape[1], seed=seed)
+        length = float(embedding.norm(dim=1).mean()) / 3  # a cell adds up four patches of several attributes
+        rows = []
+        for name, size in self.sizes.items():
+            if name in self.vocabulary:
+                words = ["" if value == "none" else f" {value}" for value in self.vocabulary[name]]
+                block = torch.stack([embedding[tokenizer.encode(word)].sum(0) for word in words]) / 3
+            elif name.startswith("box") and len(directions) >= 5 * CODE_SIZE:
+                first = CODE_SIZE * (1 + int(name[3]))
+                block = length * number_code(BIN * torch.arange(size)) @ directions[first : first + CODE_SIZE]
+            else:
+                block = table[:size].clone()
+                block[0] = 0.0  # no centre, no character
+            rows.append(block)
+        start = torch.cat(rows)
+        unit = self.config.vision.merge_unit
+        table[:-1] = start.repeat(unit, 1) + 0.3 * table[:-1]

@@ -1,8 +1,9 @@
-"""The base step: a tokenizer, a vision tower and a language model of our own, each trained on one core at once.
+"""The base step: a tokenizer, a vision tower and a language model of our own.
 
-The published recipe starts from Qwen2.5-ViT and MiMo-7B; the tiny one from these. The vision tower learns dense
-attributes with a throwaway head, the language model next tokens of text, worked arithmetic and pictures described in
-words. The projector is not trained: every run draws its own, as the report does.
+The published recipe starts from Qwen2.5-ViT and MiMo-7B; the tiny one from these. One core trains the vision tower on
+dense attributes with a throwaway head (base_vision), the other the language model on text, worked arithmetic and
+pictures described in words; then all of them train the language model to read pictures that are given by their
+attributes (base_reading). The projector is not trained: every run draws its own, as the report does.
 
     DIR/base/model/     Hugging Face folder, half precision (package data of the tiny recipe)
 """
@@ -14,49 +15,32 @@ import multiprocessing
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from mimovl.curate.world import WorldConfig, WorldItem, build_item
-from mimovl.curate.world.gui import LABELS
-from mimovl.data import ChatTemplate, ImageSettings, Processor, Tokenizer, chatml, patchify, train_tokenizer
+from mimovl.curate.world import WorldConfig
+from mimovl.data import ChatTemplate, Processor, Tokenizer, chatml, train_tokenizer
 from mimovl.errors import MimovlError
 from mimovl.model import (
     ModelConfig,
-    VisionLanguageModel,
     build_model,
     load_checkpoint,
     preset,
     save_checkpoint,
     start_with_induction,
+    start_with_numbers,
 )
-from mimovl.pipeline.attribute_reader import AttributeModel, AttributeProcessor, with_attributes
-from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
+from mimovl.pipeline.base_reading import ENDLESS, learn_to_read
+from mimovl.pipeline.base_vision import vision_worker
+from mimovl.pipeline.config import BaseConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
 from mimovl.pipeline.progress import StepProgress
-from mimovl.train import MetricsLog, Optimizer, learning_rate_factor, train_stage
-from mimovl.train.checkpoint import resume_training, save_training
-from mimovl.train.config import StageConfig
-from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets, target_sizes
-from mimovl.types import Sample
+from mimovl.team import ALONE, Team
+from mimovl.train import Progress, train_stage
 
 __all__ = ["build_base", "vocabulary_config"]
-
-ENDLESS = 10**6
-"""Items of each source of the base's endless data."""
-VOCABULARY = {
-    "kind": ("none", "shape", "button", "checkbox", "field", "title"),
-    "shape": ("circle", "square", "triangle", "star", "cross"),
-    "colour": ("red", "green", "blue", "yellow", "purple", "orange"),
-    "size": ("small", "large"),
-    "label": tuple(LABELS),
-}
-"""What a patch can be said to be."""
 
 
 def vocabulary_config(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
@@ -73,7 +57,14 @@ def vocabulary_config(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
 
 
 def build_base(
-    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, *, seed: int, progress: StepProgress
+    config: BaseConfig,
+    world: WorldConfig,
+    model_preset: str,
+    folder: Path,
+    *,
+    seed: int,
+    progress: StepProgress | None = None,
+    team: Team = ALONE,
 ) -> Path:
     """Train both parts and write them as one checkpoint.
 
@@ -83,22 +74,68 @@ def build_base(
         model_preset: shapes.
         folder: DIR/base.
         seed: of data and weights.
-        progress: shows both parts.
+        progress: shows how far it is.
+        team: processes that share the stages of reading; its leader trains the parts before.
 
     Returns:
         The checkpoint folder.
     """
     target = folder / "model"
-    if (folder / "done.json").is_file():
+    if team.broadcast((folder / "done.json").is_file()):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    progress.update(0, 1, "tokenizer")
-    _tokenizer(config, world, folder, seed)
+    alone = sum(stage.steps for stage in config.language)
+    together = sum(stage.steps for stage in config.reading)
+    if team.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        show = progress or _Quiet()
+        show.update(0, 1, "tokenizer")
+        make_tokenizer(config, world, folder, seed)
+        _train_parts(config, world, model_preset, folder, seed, _Share(show, 0, alone, alone + together))
+    team.wait()
+    language = folder / config.language[-1].name / "model"
+    if config.reading:
+        shown = _Share(progress, alone, together, alone + together) if progress else None
+        language = learn_to_read(language, config, world, folder, seed=seed, progress=shown, team=team)
+    if team.leads:
+        model = load_checkpoint(language)
+        model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
+        save_checkpoint(model, target, dtype=torch.float16)
+        done = {
+            "seconds": time.monotonic() - started,
+            "vocabulary": model.config.language.vocab_size,
+            "parameters": model.num_parameters(),
+        }
+        partial = folder / ".done.json.partial"
+        partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, folder / "done.json")
+    team.wait()
+    return target
+
+
+class _Share:
+    """A part of one bar: ``size`` of ``whole`` units from ``first`` on."""
+
+    def __init__(self, progress: Progress, first: float, size: float, whole: float) -> None:
+        self.progress, self.first, self.size, self.whole = progress, first, size, whole
+
+    def update(self, done: float, total: float, text: str) -> None:
+        self.progress.update((self.first + self.size * done / total) / self.whole, 1, text)
+
+
+class _Quiet:
+    def update(self, done: float, total: float, text: str) -> None:
+        """Nobody looks."""
+
+
+def _train_parts(
+    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int, progress: Progress
+) -> None:
+    """The tower and the language model at once, each in a process and on a core of its own."""
     context = multiprocessing.get_context("spawn")
     workers = {
         name: context.Process(target=worker, args=(config, world, model_preset, folder, seed), name=name)
-        for name, worker in (("vision", _vision_worker), ("language", _language_worker))
+        for name, worker in (("vision", vision_worker), ("language", _language_worker))
     }
     for worker in workers.values():
         worker.start()
@@ -117,23 +154,14 @@ def build_base(
         for worker in workers.values():
             worker.terminate()
             worker.join()
-    tokenizer = Tokenizer.from_folder(folder / "tokenizer")
-    model = load_checkpoint(folder / _language_stages(config)[-1].name / "model")
-    model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
-    save_checkpoint(model, target, dtype=torch.float16)
-    done = {"seconds": time.monotonic() - started, "vocabulary": len(tokenizer), "parameters": model.num_parameters()}
-    partial = folder / ".done.json.partial"
-    partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "done.json")
-    return target
 
 
-def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
+def _report(config: BaseConfig, folder: Path, progress: Progress) -> None:
     """One bar for both parts: the mean of their shares."""
     shares, texts = [], []
     parts = {
         "vision": [(folder / "vision", config.vision.steps)],
-        "language": [(folder / stage.name, stage.steps) for stage in _language_stages(config)],
+        "language": [(folder / stage.name, stage.steps) for stage in config.language],
     }
     for name, steps in parts.items():
         done, loss = 0.0, float("nan")
@@ -150,18 +178,21 @@ def _report(config: BaseConfig, folder: Path, progress: StepProgress) -> None:
     progress.update(sum(shares) / 2, 1, "  ".join(texts))
 
 
-def _language_stages(config: BaseConfig) -> list[StageConfig]:
-    """Every stage of the language model, in order."""
-    return [*config.language, *([config.reading] if config.reading else [])]
-
-
 def _corpus(config: BaseConfig, world: WorldConfig, seed: int) -> WorldSamples:
     counts = dict.fromkeys((source for stage in config.language for source in stage.mixture), ENDLESS)
     chains = with_chains(world, config.chain_weight)
-    return WorldSamples(counts, chains, seed=seed, thinking_share=config.thinking_share, turns=6, as_text=True)
+    return WorldSamples(
+        counts,
+        chains,
+        seed=seed,
+        thinking_share=config.thinking_share,
+        thinking=config.thinking,
+        turns=6,
+        as_text=True,
+    )
 
 
-def _tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: int) -> None:
+def make_tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: int) -> None:
     """Learn the tokenizer from a sample of the language model's own diet."""
     if (folder / "tokenizer" / "tokenizer.json").is_file():
         return
@@ -189,136 +220,7 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     processor = Processor.fresh(tokenizer, shape)
     model = build_model(shape, seed=seed)
     start_with_induction(model.language, seed=seed)
+    start_with_numbers(model.language, tokenizer.numbers(), seed=seed + 1)
     corpus = _corpus(config, world, seed)
     for stage in config.language:
         model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed)
-    if config.reading:
-        _learn_to_read(model, processor, config, config.reading, world, folder, seed)
-
-
-def _learn_to_read(
-    model: VisionLanguageModel,
-    processor: Processor,
-    config: BaseConfig,
-    stage: StageConfig,
-    world: WorldConfig,
-    folder: Path,
-    seed: int,
-) -> None:
-    """Train the decoder on pictures given by their attributes; the embedding of those is thrown away."""
-    torch.manual_seed(seed)
-    reader = AttributeModel(model.config, VOCABULARY)
-    reader.load_state_dict(model.state_dict(), strict=False)
-    reading = AttributeProcessor(
-        processor.tokenizer,
-        processor.template,
-        processor.config,
-        processor.image,
-        processor.video,
-        num_attributes=len(target_sizes(VOCABULARY)),
-    )
-    samples = _Attributed(
-        dict.fromkeys(stage.mixture, ENDLESS),
-        with_chains(world, config.chain_weight),
-        seed=seed + 1,
-        thinking_share=config.thinking_share,
-        turns=6,
-    )
-    train_stage(reader, reading, samples, stage, folder / stage.name, seed=seed)
-
-
-class _Attributed(WorldSamples):
-    """Samples whose pictures are given by their attributes."""
-
-    def __getitem__(self, index: int) -> Sample:
-        item, sample = self.make(index)
-        return with_attributes(sample, item, VOCABULARY)
-
-
-# ---------------------------------------------------------------- vision
-
-
-def _vision_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
-    torch.set_num_threads(1)
-    out = folder / "vision"
-    if (out / "vision.pt").is_file():
-        return
-    model: VisionLanguageModel = build_model(preset(model_preset), seed=seed)
-    _train_vision(model, config.vision, world, out, seed)
-
-
-def _train_vision(
-    model: VisionLanguageModel, config: VisionBaseConfig, world: WorldConfig, out: Path, seed: int
-) -> None:
-    tower = model.vision
-    torch.manual_seed(seed)
-    head = AttributeHead(model.config.vision.hidden_size, VOCABULARY)
-    rates = {"vision": config.learning_rate, "head": config.head_learning_rate}
-    optimizer = Optimizer({"vision": tower, "head": head}, rates, config.optimizer)
-    modules: dict[str, nn.Module] = {"vision": tower, "head": head}
-    step = (resume_training(out, modules, optimizer) or {"step": 0})["step"]
-    batches = _annotated(config, world, seed, step)
-    saved = started = time.monotonic()
-    with closing(MetricsLog(out / "metrics.jsonl", step=step)) as log:
-        while step < config.steps:
-            patches, grid, targets = next(batches)
-            loss, accuracy = head(tower(patches, grid), targets)
-            loss.backward()
-            factor = learning_rate_factor(
-                step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final
-            )
-            norm = optimizer.step(factor)
-            step += 1
-            log.write(
-                step=step,
-                steps=config.steps,
-                loss=float(loss.detach()),
-                accuracy=accuracy,
-                grad_norm=norm,
-                images=step * config.pictures,
-                seconds=time.monotonic() - started,
-            )
-            if time.monotonic() - saved > config.save_seconds and step < config.steps:
-                save_training(out, modules, optimizer, {"step": step})
-                saved = time.monotonic()
-    torch.save(tower.state_dict(), out / "vision.partial")
-    (out / "vision.partial").replace(out / "vision.pt")
-
-
-def _annotated(
-    config: VisionBaseConfig, world: WorldConfig, seed: int, start: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, PatchTargets]]:
-    """Batches of annotated pictures: patches, grids, targets; batch number ``start`` first."""
-    number = start * config.pictures
-    sources, weights = list(config.sources), list(config.sources.values())
-    while True:
-        examples: list[tuple[torch.Tensor, tuple[int, int, int], PatchTargets]] = []
-        while len(examples) < config.pictures:
-            source = random.Random(f"{seed}/vision/{number}").choices(sources, weights)[0]
-            item = build_item(source, seed=seed, index=number, split="train", config=world)
-            examples.append(_example(item))
-            number += 1
-        yield (
-            torch.cat([patches for patches, _, _ in examples]),
-            torch.tensor([grid for _, grid, _ in examples]),
-            PatchTargets.concatenate([targets for _, _, targets in examples]),
-        )
-
-
-def _example(item: WorldItem, max_frames: int = 6) -> tuple[torch.Tensor, tuple[int, int, int], PatchTargets]:
-    """One picture, or the first frames of a clip, with its targets."""
-    frames = list(item.frames[:max_frames]) if item.frames else [item.image]
-    assert frames[0] is not None
-    width, height = frames[0].size
-    patches = patchify(frames, (height, width), ImageSettings())  # type: ignore[arg-type]
-    regions = [
-        [
-            Region(note.box, note.attributes)
-            for note in item.annotations
-            if note.frames is None or note.frames[0] <= first < note.frames[1]
-        ]
-        for first in range(0, len(frames), 2)
-    ]
-    rows, columns = height // 14, width // 14
-    grid = (patches.shape[0] // (rows * columns), rows, columns)
-    return patches, grid, patch_targets(regions, rows, columns, VOCABULARY)

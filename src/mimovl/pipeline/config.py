@@ -60,6 +60,8 @@ class DataConfig(RecipeModel):
     """Items made for reinforcement learning, by source; of the training split."""
     thinking_share: Share = 0.3
     """Share of training questions asked in thinking mode."""
+    thinking: dict[str, Share] = {}
+    """The same for single sources, where it differs."""
     turns: int = Field(default=6, ge=1)
     """Most questions in one training conversation."""
     imported: str = ""
@@ -114,6 +116,13 @@ class VisionBaseConfig(RecipeModel):
         return self
 
 
+class ReadingConfig(StageConfig):
+    """A stage of learning to read pictures that are given by their attributes."""
+
+    most: int | None = Field(default=None, ge=1)
+    """Most objects, elements or events of a picture: first pictures of one, then of a few; unset for the world's."""
+
+
 class BaseConfig(RecipeModel):
     """The parts a run of the published recipe would start from, made here: a vision tower and a language model."""
 
@@ -123,10 +132,12 @@ class BaseConfig(RecipeModel):
     """The vision tower."""
     language: tuple[StageConfig, ...] = Field(min_length=1)
     """The language model, stage by stage: recall first, then text, worked arithmetic and pictures in words."""
-    reading: StageConfig | None = None
-    """A last stage of the language model, with the attributes of every patch standing where a picture would."""
+    reading: tuple[ReadingConfig, ...] = ()
+    """Last stages of the language model, with the attributes of every patch standing where a picture would."""
     thinking_share: Share = 0.5
     """Share of its questions asked in thinking mode."""
+    thinking: dict[str, Share] = {}
+    """The same for single sources, where it differs."""
     chain_weight: float = Field(default=1.0, ge=0)
     """Weight of four- to six-step arithmetic among the levels."""
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from typing import Any
 from mimovl.curate.phash import phash64, phash64_clip
 from mimovl.curate.world import WorldConfig, WorldItem, build_item, to_questions, to_training_sample
 from mimovl.curate.world.items import KEY_SEPARATOR
-from mimovl.pipeline.config import DataConfig, LongConfig
+from mimovl.pipeline.config import DataConfig
 from mimovl.store import Dataset, DatasetWriter
+from mimovl.team import ALONE, Team
 from mimovl.types import Gold, Media, Message, Part, Sample
 
 __all__ = ["WorldSamples", "asked_in_training", "build_datasets", "heldout_questions", "is_built", "item_hashes"]
@@ -41,19 +44,23 @@ def item_hashes(item: WorldItem) -> list[int]:
 
 
 def heldout_questions(
-    counts: dict[str, int], config: WorldConfig, *, seed: int, per_item: int
+    counts: Mapping[str, int], config: WorldConfig, *, seed: int, per_item: int
 ) -> Iterator[tuple[WorldItem, list[Sample]]]:
     """Held-out items with up to ``per_item`` of their gradable questions each."""
-    for source, count in counts.items():
-        for index in range(count):
-            item = build_item(source, seed=seed, index=index, split="heldout", config=config)
-            samples = to_questions(item)
-            chosen = random.Random(f"{seed}/{item.id}").sample(samples, min(per_item, len(samples)))
-            yield item, chosen
+    for source, number in _places(counts):
+        yield _heldout_item(source, number, config, seed=seed, per_item=per_item)
+
+
+def _heldout_item(
+    source: str, number: int, config: WorldConfig, *, seed: int, per_item: int
+) -> tuple[WorldItem, list[Sample]]:
+    item = build_item(source, seed=seed, index=number, split="heldout", config=config)
+    samples = to_questions(item)
+    return item, random.Random(f"{seed}/{item.id}").sample(samples, min(per_item, len(samples)))
 
 
 def build_datasets(
-    config: DataConfig, folder: Path, *, seed: int, recipe_hash: str, advance: Advance
+    config: DataConfig, folder: Path, *, seed: int, recipe_hash: str, advance: Advance, team: Team = ALONE
 ) -> dict[str, Any]:
     """Write the three datasets, those that are not there yet.
 
@@ -63,54 +70,106 @@ def build_datasets(
         seed: of the world.
         recipe_hash: kept in the manifests.
         advance: told of every hundredth item.
+        team: processes that make the items; its leader writes them.
 
     Returns:
         Counts by source, drops by reason, and how many training pictures matched a held-out one.
     """
-    if is_built(folder):
-        return _summary(folder)
+    if not team.broadcast(is_built(folder)):
+        _build(config, folder, seed, recipe_hash, advance, team)
+    team.wait()
+    return _summary(folder)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of one place of a dataset."""
+
+    id: str
+    scenes: tuple[str, ...]
+    hashes: frozenset[int]
+    """Of its pictures and clips."""
+    samples: tuple[Sample, ...]
+    items: int = 1
+
+    @staticmethod
+    def of(id: str, items: Sequence[WorldItem], samples: Iterable[Sample]) -> _Made:
+        """From the items behind the samples."""
+        scenes = tuple(scene for item in items for scene in item.key.split(KEY_SEPARATOR))
+        hashes = frozenset(number for item in items for number in item_hashes(item))
+        return _Made(id, scenes, hashes, tuple(samples), len(items))
+
+
+def _build(config: DataConfig, folder: Path, seed: int, recipe_hash: str, advance: Advance, team: Team) -> None:
     total = sum(map(sum, (config.train.values(), config.heldout.values(), config.prompts.values())))
     total += sum(config.long.items.values()) * config.long.join
     done = 0
 
-    def tick(text: str, items: int = 1) -> None:
+    def tick(text: str, made: _Made) -> None:
         nonlocal done
-        done += items
-        if done % 100 < items:
+        done += made.items
+        if done % 100 < made.items:
             advance(done, total, text)
 
+    def writer(name: str) -> Any:
+        return _writer(folder / name, recipe_hash) if team.leads else nullcontext()
+
     heldout: set[int] = set()
-    with _writer(folder / "heldout", recipe_hash) as writer:
-        for item, questions in heldout_questions(config.heldout, config.world, seed=seed, per_item=config.questions):
-            heldout.update(item_hashes(item))
-            if writer:
-                for question in questions:
-                    writer.add(question)
-            tick("held-out questions")
+    with writer("heldout") as dataset:
+        for made in team.work_off(partial(_make_heldout, config, seed), _places(config.heldout)):
+            heldout |= made.hashes
+            for sample in made.samples if dataset else ():
+                dataset.add(sample)
+            tick("held-out questions", made)
     trained: set[int | str] = set()
-    with _writer(folder / "train", recipe_hash) as writer:
-        for sample, items in _training(config, seed):
-            hashes = {number for item in items for number in item_hashes(item)}
-            trained.update(hashes, *(item.key.split(KEY_SEPARATOR) for item in items))
-            if writer and heldout & hashes:
-                writer.drop(sample.id, "heldout_phash", "a picture looks like a held-out one")
-            elif writer:
-                writer.add(sample)
-            tick("training samples", len(items))
-    with _writer(folder / "prompts", recipe_hash) as writer:
-        for item in _prompt_items(config, seed) if writer else ():
-            hashes = set(item_hashes(item))
-            if heldout & hashes:
-                writer.drop(item.id, "heldout_phash", "a picture looks like a held-out one")
-            elif trained & hashes or trained.intersection(item.key.split(KEY_SEPARATOR)):
-                writer.drop(item.id, "trained_scene", "its scene or a picture like it is trained on")
+    with writer("train") as dataset:
+        samples = _training(config, seed)
+        work = partial(_make_training, config, seed, samples)
+        for made in team.work_off(work, [*range(len(samples)), *_places(config.long.items)]):
+            trained.update(made.hashes, made.scenes)
+            if dataset and heldout & made.hashes:
+                dataset.drop(made.id, "heldout_phash", "a picture looks like a held-out one")
+            elif dataset:
+                dataset.add(made.samples[0])
+            tick("training samples", made)
+    with writer("prompts") as dataset:
+        if team.broadcast(dataset is None):
+            return
+        for made in team.work_off(partial(_make_prompts, config, seed), _places(config.prompts)):
+            if heldout & made.hashes:
+                dataset.drop(made.id, "heldout_phash", "a picture looks like a held-out one")
+            elif trained & made.hashes or trained.intersection(made.scenes):
+                dataset.drop(made.id, "trained_scene", "its scene or a picture like it is trained on")
             else:
-                for question in to_questions(item):
-                    if question.task != "caption":
-                        writer.add(question)
-            tick("prompts")
+                for sample in made.samples:
+                    dataset.add(sample)
+            tick("prompts", made)
     advance(total, total, "datasets")
-    return _summary(folder)
+
+
+def _places(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Source and number of every item."""
+    return [(source, number) for source, count in counts.items() for number in range(count)]
+
+
+def _make_heldout(config: DataConfig, seed: int, place: tuple[str, int]) -> _Made:
+    item, samples = _heldout_item(*place, config.world, seed=seed, per_item=config.questions)
+    return _Made.of(item.id, [item], samples)
+
+
+def _make_training(config: DataConfig, seed: int, samples: WorldSamples, place: int | tuple[str, int]) -> _Made:
+    if isinstance(place, tuple):
+        sample, items = _long_sample(config, *place, seed=seed)
+        return _Made.of(sample.id, items, [sample])
+    item, sample = samples.make(place)
+    return _Made.of(sample.id, [item], [sample])
+
+
+def _make_prompts(config: DataConfig, seed: int, place: tuple[str, int]) -> _Made:
+    """An item asked about in reinforcement learning, numbered far behind the training items: the two share none."""
+    source, number = place
+    item = build_item(source, seed=seed, index=10**6 + number, split="train", config=config.world)
+    return _Made.of(item.id, [item], (question for question in to_questions(item) if question.task != "caption"))
 
 
 def is_built(folder: Path) -> bool:
@@ -118,43 +177,36 @@ def is_built(folder: Path) -> bool:
     return all(_is_written(folder / name) for name in ("heldout", "prompts", "train"))
 
 
-def _prompt_items(config: DataConfig, seed: int) -> Iterator[WorldItem]:
-    """Items asked about in reinforcement learning, numbered far behind the training items: the two share none."""
-    for source, count in config.prompts.items():
-        for index in range(10**6, 10**6 + count):
-            yield build_item(source, seed=seed, index=index, split="train", config=config.world)
-
-
-def _training(config: DataConfig, seed: int) -> Iterator[tuple[Sample, list[WorldItem]]]:
-    """Training samples, each with the items it is made of."""
-    samples = WorldSamples(
-        config.train, config.world, seed=seed, thinking_share=config.thinking_share, turns=config.turns
+def _training(config: DataConfig, seed: int) -> WorldSamples:
+    """The ordinary training samples."""
+    return WorldSamples(
+        config.train,
+        config.world,
+        seed=seed,
+        thinking_share=config.thinking_share,
+        thinking=config.thinking,
+        turns=config.turns,
     )
-    for index in range(len(samples)):
-        item, sample = samples.make(index)
-        yield sample, [item]
-    yield from _long_samples(config, config.long, seed)
 
 
-def _long_samples(config: DataConfig, long: LongConfig, seed: int) -> Iterator[tuple[Sample, list[WorldItem]]]:
-    """Conversations that go on over several items, each with its own picture."""
+def _long_sample(config: DataConfig, source: str, number: int, *, seed: int) -> tuple[Sample, list[WorldItem]]:
+    """A conversation that goes on over several items, each with its own picture; and those items."""
+    long = config.long
     world = with_chains(config.world, long.chain_weight)
-    for source, count in long.items.items():
-        for number in range(count):
-            rng = random.Random(f"{seed}/long/{source}/{number}")
-            messages: list[Message] = []
-            items: list[WorldItem] = []
-            media: dict[str, Media] = {}
-            first = 10**7 + number * long.join
-            for index in range(first, first + long.join):
-                item = build_item(source, seed=seed, index=index, split="train", config=world)
-                part = to_training_sample(item, rng=rng, thinking_share=long.thinking_share, max_turns=config.turns)
-                messages += part.messages
-                media.update(part.media)
-                items.append(item)
-            name = source.replace("world/", "long/")
-            sample = Sample(f"{name}/train-{seed}-{number}", tuple(messages), media, part.task, name, part.language)
-            yield sample, items
+    rng = random.Random(f"{seed}/long/{source}/{number}")
+    messages: list[Message] = []
+    items: list[WorldItem] = []
+    media: dict[str, Media] = {}
+    first = 10**7 + number * long.join
+    for index in range(first, first + long.join):
+        item = build_item(source, seed=seed, index=index, split="train", config=world)
+        part = to_training_sample(item, rng=rng, thinking_share=long.thinking_share, max_turns=config.turns)
+        messages += part.messages
+        media.update(part.media)
+        items.append(item)
+    name = source.replace("world/", "long/")
+    sample = Sample(f"{name}/train-{seed}-{number}", tuple(messages), media, part.task, name, part.language)
+    return sample, items
 
 
 def with_chains(config: WorldConfig, weight: float) -> WorldConfig:
@@ -178,6 +230,7 @@ class WorldSamples:
         config: what the world draws.
         seed: of the world.
         thinking_share: share of questions asked in thinking mode.
+        thinking: the same for single sources.
         turns: most questions of a conversation.
         as_text: put descriptions in place of pictures.
     """
@@ -190,6 +243,7 @@ class WorldSamples:
         seed: int,
         thinking_share: float,
         turns: int,
+        thinking: Mapping[str, float] | None = None,
         as_text: bool = False,
     ) -> None:
         self.counts = dict(counts)
@@ -197,6 +251,7 @@ class WorldSamples:
         self.config = config
         self.seed = seed
         self.thinking_share = thinking_share
+        self.thinking = dict(thinking or {})
         self.turns = turns
         self.as_text = as_text
 
@@ -222,7 +277,7 @@ class WorldSamples:
         sample = to_training_sample(
             item,
             rng=random.Random(f"{self.seed}/turns/{item.id}"),
-            thinking_share=self.thinking_share,
+            thinking_share=self.thinking.get(source, self.thinking_share),
             max_turns=self.turns,
             as_text=self.as_text,
         )

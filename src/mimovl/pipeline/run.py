@@ -111,9 +111,7 @@ class _Runner:
     def run(self) -> None:
         """Do every step that is not done."""
         recipe, team = self.recipe, self.team
-        if team.leads:
-            self._data()
-        team.wait()
+        self._data()
         self._check_mixtures()
         start = self._start()
         if not recipe.stages and not recipe.rl:
@@ -173,13 +171,15 @@ class _Runner:
             return
         if not self.recipe.data.train and not self.recipe.data.heldout:
             return
-        with self._timed("data", "data", finished=is_built(self.folder / "data")) as progress:
+        finished = self.team.broadcast(is_built(self.folder / "data"))
+        with self._timed("data", "data", finished=finished) as progress:
             summary = build_datasets(
                 self.recipe.data,
                 self.folder / "data",
                 seed=self.recipe.seed,
                 recipe_hash=recipe_hash(self.recipe),
                 advance=progress.update if progress else _quiet,
+                team=self.team,
             )
         if self.log:
             self.log.update(data=summary)
@@ -205,11 +205,12 @@ class _Runner:
         recipe = self.recipe
         if recipe.base:
             folder = self.folder / "base"
-            finished = (folder / "model" / "base.json").is_file()
+            finished = self.team.broadcast((folder / "model" / "base.json").is_file())
             with self._timed("base", "base parts", finished=finished) as progress:
-                if progress is not None:
-                    world, seed = recipe.data.world, recipe.seed
-                    build_base(recipe.base, world, recipe.model, folder, seed=seed, progress=progress)
+                if not finished:
+                    world, seed, team = recipe.data.world, recipe.seed, self.team
+                    build_base(recipe.base, world, recipe.model, folder, seed=seed, progress=progress, team=team)
+                if not finished and team.leads:
                     about = {"recipe_hash": recipe_hash(recipe), "mimovl": __version__}
                     (folder / "model" / "base.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
             self.team.wait()

@@ -46,6 +46,10 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
         part.requires_grad_(name in parts)
 
 
+_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight")
+"""Matrices with a row for each token or class: Muon would move rows that had no gradient."""
+
+
 class Optimizer:
     """One object over all parameter groups of a stage.
 
@@ -71,7 +75,7 @@ class Optimizer:
                     continue
                 seen.add(id(parameter))
                 self.parameters.append(parameter)
-                inner = parameter.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))
+                inner = parameter.ndim == 2 and not name.endswith(_NOT_ORTHOGONALISED)
                 kind = ("matrix" if config.name == "muon" else "decayed") if inner else "plain"
                 groups[kind].append(parameter)
             rate = learning_rate[part]

@@ -24,7 +24,7 @@ __all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets", "target_s
 PATCH = 14
 BIN = 4
 """Pixels a coordinate class spans."""
-NUM_BINS = 44
+MAX_COORDINATE = 172
 MAX_CHARACTERS = 3
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
@@ -51,7 +51,12 @@ class PatchTargets:
 
 
 def patch_targets(
-    frames: Iterable[Sequence[Region]], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]]
+    frames: Iterable[Sequence[Region]],
+    rows: int,
+    columns: int,
+    vocabulary: Mapping[str, Sequence[str]],
+    *,
+    bin_pixels: int = BIN,
 ) -> PatchTargets:
     """What each patch of a picture, or of each frame pair of a clip, should predict.
 
@@ -60,18 +65,19 @@ def patch_targets(
         rows: patches in a column of the frame.
         columns: patches in a row of the frame.
         vocabulary: attribute name to its values; ``kind`` has "none" for background.
+        bin_pixels: pixels a class of a coordinate spans.
 
     Returns:
         Targets in merge order (2×2 neighbours together), frame after frame.
     """
-    per_frame = [_frame_targets(regions, rows, columns, vocabulary) for regions in frames]
+    per_frame = [_frame_targets(regions, rows, columns, vocabulary, bin_pixels) for regions in frames]
     order = torch.arange(rows * columns).view(rows // 2, 2, columns // 2, 2).transpose(1, 2).reshape(-1)
     names = per_frame[0]
     return PatchTargets({name: torch.cat([frame[name][order] for frame in per_frame]) for name in names})
 
 
 def _frame_targets(
-    regions: Sequence[Region], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]]
+    regions: Sequence[Region], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]], bin_pixels: int
 ) -> dict[str, torch.Tensor]:
     count = rows * columns
     targets = {name: torch.full((count,), IGNORE_INDEX) for name in vocabulary}
@@ -93,7 +99,7 @@ def _frame_targets(
             index = {value: number for number, value in enumerate(values)}
             classes = torch.tensor([index.get(element.attributes.get(name, ""), IGNORE_INDEX) for element in elements])
             targets[name][covered] = classes[chosen]
-        bins = (boxes / BIN).round().long().clamp(0, NUM_BINS - 1)
+        bins = (boxes / bin_pixels).round().long().clamp(0, num_bins(bin_pixels) - 1)
         for side in range(4):
             targets[f"box{side}"][covered] = bins[chosen, side]
         for x1, y1, x2, y2 in boxes.tolist():
@@ -113,10 +119,15 @@ def _frame_targets(
     return targets
 
 
-def target_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def num_bins(bin_pixels: int) -> int:
+    """Classes of a coordinate."""
+    return MAX_COORDINATE // bin_pixels + 1
+
+
+def target_sizes(vocabulary: Mapping[str, Sequence[str]], *, bin_pixels: int = BIN) -> dict[str, int]:
     """Number of classes of each attribute a patch is asked for, in a fixed order."""
     sizes = {name: len(values) for name, values in vocabulary.items()}
-    sizes |= {f"box{side}": NUM_BINS for side in range(4)} | {"centre": 2}
+    sizes |= {f"box{side}": num_bins(bin_pixels) for side in range(4)} | {"centre": 2}
     return sizes | {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
 
 

@@ -142,7 +142,7 @@ def build_gui(rng: random.Random, config: WorldConfig, accept: Accept) -> WorldI
     page = draw_accepted(lambda: _draw_page(rng, config, language), accept)
     image, title_box, chars = _render(rng, page)
     annotations = [Annotation(title_box, {"kind": "title", "label": page.shown(page.title)})]
-    annotations += [Annotation(e.box, {"kind": e.kind, "label": page.shown(e.label)}) for e in page.elements]
+    annotations += [Annotation(item.box, _attributes(page, item)) for item in page.elements]
     annotations += [Annotation(box, {"kind": "char", "text": char}) for char, box in chars]
     return WorldItem(
         source="world/gui",
@@ -153,6 +153,13 @@ def build_gui(rng: random.Random, config: WorldConfig, accept: Accept) -> WorldI
         annotations=tuple(annotations),
         description=_describe(page),
     )
+
+
+def _attributes(page: _Page, item: _Element) -> dict[str, str]:
+    """What a patch of the element can be said to be."""
+    place = coarse_place(*item.centre, page.width, page.height)
+    found = {"kind": item.kind, "label": page.shown(item.label), "place": place}
+    return found | ({"state": "ticked" if item.ticked else "empty"} if item.kind == "checkbox" else {})
 
 
 def _draw_page(rng: random.Random, config: WorldConfig, language: str) -> _Page:

@@ -205,7 +205,13 @@ def annotate(scene: Scene) -> tuple[Annotation, ...]:
     return tuple(
         Annotation(
             box=thing.box,
-            attributes={"kind": "shape", "shape": thing.shape, "colour": thing.colour, "size": thing.size},
+            attributes={
+                "kind": "shape",
+                "shape": thing.shape,
+                "colour": thing.colour,
+                "size": thing.size,
+                "place": thing.place,
+            },
         )
         for thing in scene.objects
     )
