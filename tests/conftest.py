@@ -7,10 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported: matrices as small as here gain nothing from a second thread and lose much where cores are
 # shared. Child processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A machine that does other work as well is slow, not wrong.
+settings.register_profile("mimovl", deadline=None)
+settings.load_profile("mimovl")
 
 
 @pytest.fixture(scope="session")

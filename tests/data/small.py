@@ -32,8 +32,11 @@ def tokenizer() -> Tokenizer:
 
 def config(*, tie_embeddings: bool = False, text_after_video: Any = "maximum", **vision: Any) -> ModelConfig:
     """Three vision blocks (windows, frame, windows), two decoder layers, grouped queries, unequal rotary sections."""
-    words = tokenizer()
-    return ModelConfig(
+    return processor(tie_embeddings=tie_embeddings, text_after_video=text_after_video, **vision).config
+
+
+def processor(*, tie_embeddings: bool = False, text_after_video: Any = "maximum", **vision: Any) -> Processor:
+    shape = ModelConfig(
         vision=VisionConfig(
             **{
                 "depth": 3,
@@ -50,24 +53,15 @@ def config(*, tie_embeddings: bool = False, text_after_video: Any = "maximum", *
             intermediate_size=96,
             num_heads=4,
             num_kv_heads=2,
-            vocab_size=len(words),
+            vocab_size=1,
             mrope_section=(2, 3, 3),
             rope_theta=10_000.0,
             max_position=2048,
             tie_embeddings=tie_embeddings,
         ),
-        image_token_id=words.id("<|image_pad|>"),
-        video_token_id=words.id("<|video_pad|>"),
-        vision_start_token_id=words.id("<|vision_start|>"),
-        vision_end_token_id=words.id("<|vision_end|>"),
-        eos_token_id=words.im_end,
-        pad_token_id=words.end_of_text,
         text_after_video=text_after_video,
     )
-
-
-def processor(**settings: Any) -> Processor:
-    return Processor.fresh(tokenizer(), config(**settings))
+    return Processor.fresh(tokenizer(), shape)
 
 
 def model(seed: int = 0, *, dtype: torch.dtype = torch.float32, **settings: Any) -> VisionLanguageModel:

@@ -204,7 +204,7 @@ def test_a_truncated_picture(format):
     assert reason(data[: len(data) // 2]) in ("corrupt_image", "not_an_image")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(format=st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "TGA", "PPM"]), data=st.data())
 @pytest.mark.filterwarnings("ignore")
 def test_any_damage_gives_a_picture_or_a_reason(format, data):

@@ -73,7 +73,7 @@ def test_no_sample_waits_for_ever() -> None:
         waiting = state.waiting
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(stop=st.integers(1, 12), ahead=st.sampled_from([0, 1, 3]))
 def test_a_loader_resumed_at_any_batch_goes_on_to_the_bit(stop: int, ahead: int) -> None:
     whole = first(loader(), stop + 3)

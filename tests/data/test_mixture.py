@@ -31,7 +31,7 @@ def test_every_sample_of_a_source_comes_once_an_epoch_in_a_new_order():
     assert len(set(epochs)) > 90
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(start=st.integers(0, 5000), seed=st.integers(0, 100))
 def test_resuming_at_any_draw_continues_exactly(start, seed):
     mixture = Mixture(INDICES, WEIGHTS, seed=seed)

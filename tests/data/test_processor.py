@@ -51,7 +51,7 @@ def test_every_assistant_turn_is_learned_and_nothing_between():
     )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(answer=st.text("ab3 \n\t圆.", min_size=1, max_size=12), question=st.text("ab \n", max_size=5))
 def test_an_answer_is_learned_to_the_letter_whatever_it_begins_with(answer, question):
     """Line breaks at its beginning may merge with the one behind the role."""
@@ -145,7 +145,7 @@ def test_a_conversation_can_be_scored_as_it_is():
 # ---------------------------------------------------------------- pictures and clips
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sizes=st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), min_size=1, max_size=3))
 def test_a_picture_takes_one_token_for_every_four_patches_and_is_never_cut(sizes):
     pictures = [small.picture(width, height, n) for n, (width, height) in enumerate(sizes)]

@@ -283,7 +283,7 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(monkeypatch):
     assert levels(open_video(animation("PNG", range(4), 500))) == [0, 1, 2, 3], "animations need no library"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(format=st.sampled_from(["PNG", "GIF", "WEBP", "mp4"]), data=st.data())
 @pytest.mark.filterwarnings("ignore")
 def test_any_damage_gives_a_clip_or_a_reason(format, data):

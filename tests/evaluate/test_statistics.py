@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.evaluate.statistics import (
@@ -19,7 +19,6 @@ def test_wilson_gives_the_published_values() -> None:
     assert wilson_interval(1 / 29, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 200))
 def test_wilson_holds_the_proportion_and_stays_in_bounds(successes: int, extra: int) -> None:
     n = successes + extra

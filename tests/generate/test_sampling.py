@@ -74,7 +74,7 @@ def test_recorded_logprobs_ignore_temperature_and_top_p() -> None:
         assert logprob.exp().item() == pytest.approx(0.5)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     logits=st.lists(st.floats(-50, 50), min_size=2, max_size=20),
     blocked=st.data(),

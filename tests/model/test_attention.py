@@ -29,7 +29,7 @@ def reference(q, k, v, lengths, causal):
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(0, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(lengths=lengths_of_segments, causal=st.booleans())
 def test_equals_one_dense_block_diagonal_mask(lengths, causal):
     q, k, v = random_heads(sum(lengths))
@@ -37,7 +37,7 @@ def test_equals_one_dense_block_diagonal_mask(lengths, causal):
     assert torch.allclose(out, reference(q, k, v, lengths, causal), atol=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(lengths=lengths_of_segments, causal=st.booleans(), data=st.data())
 def test_no_segment_sees_another(lengths, causal, data):
     changed = data.draw(st.integers(0, len(lengths) - 1))

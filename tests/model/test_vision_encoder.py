@@ -25,7 +25,7 @@ def encode(model, patches, grid):
         return model.vision(patches, grid)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(grid=grids)
 def test_windows_hold_every_patch_once_and_no_more_than_8_by_8(grid):
     plan = WindowPlan(torch.tensor(grid), CONFIG)
@@ -37,7 +37,7 @@ def test_windows_hold_every_patch_once_and_no_more_than_8_by_8(grid):
     assert len(plan.frames.lengths) == sum(frames for frames, _, _ in grid)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(grid=grids)
 def test_a_window_is_a_square_of_one_frame(grid):
     """Patches of one window lie within 8 rows and columns that start at a multiple of 8 (112 pixels)."""
@@ -98,7 +98,7 @@ def test_no_attention_across_pictures():
     assert torch.equal(before[144:], after[144:])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(grid=grids)
 def test_features_come_back_in_the_order_of_the_patches(grid):
     """A picture among others is encoded as it is alone (float32 sums in another order: measured 2e-6)."""

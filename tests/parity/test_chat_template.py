@@ -55,7 +55,7 @@ def words_there(tmp_path_factory, transformers):
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(messages=conversations(), generate=st.booleans())
 def test_rendering(words_there, name, messages, generate):
     files = {**small.tokenizer().files, "chat_template.jinja": TEMPLATES[name].encode()}

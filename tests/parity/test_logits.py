@@ -39,11 +39,9 @@ def test_a_picture_of_any_size(pair, width, height):
 
 
 def test_the_tiny_preset(tmp_path):
-    token_ids = {name: value for name, value in vars(small.config()).items() if name.endswith("_token_id")}
-    settings = preset("tiny").with_vocabulary(len(small.tokenizer()), **token_ids)
-    model = small.random_biases(build_model(settings, seed=0))
+    processor = Processor.fresh(small.tokenizer(), preset("tiny"))
+    model = small.random_biases(build_model(processor.config, seed=0))
     pair = model, referee.twin(model, tmp_path)
-    processor = Processor.fresh(small.tokenizer(), settings)
     assert (
         worst(pair, small.conversation(small.picture(252, 140), small.picture(60, 90)), processor=processor) < TOLERANCE
     )

@@ -56,7 +56,7 @@ def rope_index(transformers):
 
 
 @pytest.mark.parametrize("rule", ["maximum", "spatial"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(layout=layouts(images))
 def test_pictures_under_both_rules(rope_index, rule, layout):
     tokens, spans, kinds = layout
@@ -64,7 +64,7 @@ def test_pictures_under_both_rules(rope_index, rule, layout):
     assert torch.equal(ours, rope_index(tokens, spans, kinds))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(layout=layouts(st.one_of(images, clips)))
 def test_clips_under_the_spatial_rule(rope_index, layout):
     tokens, spans, kinds = layout
@@ -72,7 +72,7 @@ def test_clips_under_the_spatial_rule(rope_index, layout):
     assert torch.equal(ours, rope_index(tokens, spans, kinds))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(layout=layouts(st.one_of(images, clips)))
 def test_clips_under_the_maximum_rule(layout):
     """Against the definition: whatever follows a visual starts one past the largest position so far."""

@@ -37,7 +37,7 @@ def test_the_class_is_qwens(everyone):
     assert [len(words) for words in everyone] == [len(small.tokenizer())] * 3
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=TEXTS)
 def test_ids_are_equal(everyone, text):
     ours = small.tokenizer().encode(text)
@@ -46,7 +46,7 @@ def test_ids_are_equal(everyone, text):
         assert words(text)["input_ids"] == ours  # nothing is added
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(text=TEXTS)
 def test_decoded_text_is_equal(everyone, text):
     ids = small.tokenizer().encode(text)

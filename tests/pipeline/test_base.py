@@ -17,7 +17,7 @@ from mimovl.generate import Engine
 from mimovl.model import load_checkpoint, preset
 from mimovl.pipeline import base as pipeline_base
 from mimovl.pipeline.assets import embedded_base
-from mimovl.pipeline.base import build_base, vocabulary_config
+from mimovl.pipeline.base import build_base
 from mimovl.pipeline.config import BaseConfig
 from mimovl.pipeline.progress import Display, StepProgress
 from mimovl.pipeline.run import run
@@ -161,8 +161,7 @@ def test_the_tokenizer_is_learned_once_and_the_same_each_time(tmp_path: Path) ->
     pipeline_base.make_tokenizer(config, tiny.WORLD, tmp_path / "one", 8)
     assert one.stat().st_mtime_ns == before
     tokenizer = Tokenizer.from_folder(one.parent)
-    shape = vocabulary_config(preset("tiny"), tokenizer)
+    shape = Processor.fresh(tokenizer, preset("tiny")).config
     assert shape.language.vocab_size == len(tokenizer)
     assert shape.image_token_id == tokenizer.id("<|image_pad|>")
     assert (shape.eos_token_id, shape.pad_token_id) == (tokenizer.im_end, tokenizer.end_of_text)
-    Processor.fresh(tokenizer, shape)

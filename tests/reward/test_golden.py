@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.errors import DataError
@@ -33,7 +33,6 @@ def test_the_canonical_form_of_each_kind_earns_one(gold: Gold, answer: str) -> N
     assert check_golden([sample(gold)]) == 1
 
 
-@settings(deadline=None)
 @given(st.floats(0, 9000), st.floats(0.001, 600))
 def test_any_span_survives_its_written_form(start: float, length: float) -> None:
     start = round(start, 3)
@@ -42,7 +41,6 @@ def test_any_span_survives_its_written_form(start: float, length: float) -> None
         assert check_golden([sample(Gold("span", [start, end]))]) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(0, 5000)] * 2, *[st.floats(1, 500)] * 2), min_size=1, max_size=5))
 def test_any_boxes_survive_their_written_form(boxes: list[tuple[float, float, float, float]]) -> None:
     gold = Gold("box", [[x, y, x + w, y + h] for x, y, w, h in boxes])

@@ -18,27 +18,13 @@ from mimovl.train import Optimizer
 from mimovl.types import Gold, Outcome, Sample, Verdict
 from tests import tiny
 from tests.data import small
+from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
 }
 TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update"}
-
-
-class Interrupt(Exception):
-    """Somebody pulled the plug."""
-
-
-class Plug:
-    """Progress that raises after so many updates."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def update(self, done: float, total: float, text: str) -> None:
-        if done == self.after:
-            raise Interrupt
 
 
 def config(**changes: object) -> RLConfig:

@@ -12,6 +12,7 @@ from mimovl.errors import CheckpointError, DataError
 from mimovl.model import load_checkpoint
 from mimovl.train import MetricsLog, Optimizer, language_model_loss, train_stage
 from tests import tiny
+from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
     *("step", "steps", "tokens", "images", "loss", "loss_by_source", "grad_norm", "learning_rate"),
@@ -19,21 +20,6 @@ FIELDS = {
 }
 TIMES = {"tokens_per_second", "seconds", "memory_mb"}
 """Fields that no two runs share."""
-
-
-class Interrupt(Exception):
-    """Somebody pulled the plug."""
-
-
-class Plug:
-    """Progress that raises after so many steps."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def update(self, done: float, total: float, text: str) -> None:
-        if done == self.after:
-            raise Interrupt
 
 
 def train(out: Path, *, progress=None, seed=1, **changes):

@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.errors import DataError
@@ -86,7 +86,6 @@ boxes = st.tuples(coordinate, coordinate, st.integers(1, 100), st.integers(1, 10
 )
 
 
-@settings(deadline=None)
 @given(boxes, boxes)
 def test_overlap_is_symmetric_and_bounded(first: Box, second: Box) -> None:
     assert box_iou(first, second) == box_iou(second, first)
@@ -94,7 +93,6 @@ def test_overlap_is_symmetric_and_bounded(first: Box, second: Box) -> None:
     assert box_iou(first, first) == box_giou(first, first) == 1
 
 
-@settings(deadline=None)
 @given(boxes, boxes)
 def test_iou_equals_counting_pixels(first: Box, second: Box) -> None:
     def pixels(box: Box) -> set[tuple[int, int]]:
@@ -108,7 +106,6 @@ def test_iou_equals_counting_pixels(first: Box, second: Box) -> None:
     assert box_iou(small[0], small[1]) == pytest.approx(len(a & b) / len(a | b))  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_order_of_boxes_does_not_matter(golds: list[Box], shuffler: random.Random) -> None:
     shuffled = list(golds)

@@ -51,7 +51,7 @@ pieces = st.one_of(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts=st.lists(pieces, max_size=14))
 @example(parts=[r"\boxed{"] * 50)
 @example(parts=["[1,2,30,40]"] * 50)
@@ -65,7 +65,6 @@ def test_any_text_gets_a_verdict(kind: str, parts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None)
 @given(thought=st.text(max_size=60))
 def test_an_unfinished_thought_is_truncated_whatever_it_holds(kind: str, thought: str) -> None:
     gold, options = GOLDS[kind]

@@ -1,6 +1,6 @@
 import time
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.verify.edit_distance import edit_distance, edit_similarity
@@ -23,19 +23,16 @@ def test_known_distances() -> None:
     assert edit_distance("abc", "abc") == 0
 
 
-@settings(deadline=None)
 @given(short, short)
 def test_distance_equals_the_textbook_programme(first: str, second: str) -> None:
     assert edit_distance(first, second) == textbook_distance(first, second)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=90), st.text(max_size=90))
 def test_distance_is_right_beyond_one_machine_word(first: str, second: str) -> None:
     assert edit_distance(first, second) == textbook_distance(first, second) == edit_distance(second, first)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_similarity_is_between_zero_and_one(first: str, second: str) -> None:
     assert 0 <= edit_similarity(first, second) <= 1

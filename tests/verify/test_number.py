@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.errors import DataError
@@ -103,7 +103,6 @@ def test_number_is_read_as_the_table_says(row: Row) -> None:
     check("number", row)
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**30), 10**30))
 def test_any_integer_in_a_box_is_read_exactly(value: int) -> None:
     assert grade("number", rf"<think>…</think>\boxed{{{value}}}", value).score == 1
@@ -111,7 +110,6 @@ def test_any_integer_in_a_box_is_read_exactly(value: int) -> None:
     assert grade("number", rf"\boxed{{{value}}}", value + 1).score == 0
 
 
-@settings(deadline=None)
 @given(st.fractions(max_denominator=10**6))
 def test_any_fraction_is_read_exactly(value: Fraction) -> None:
     tex = rf"\boxed{{{'-' if value < 0 else ''}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}}}"

@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.verify.rational import parse_rational
@@ -53,14 +53,12 @@ def test_what_is_outside_the_grammar_or_its_bounds_has_no_value(text: str) -> No
     assert value is None or len(text) > 390
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789+-*/^(){}%. \\frac", max_size=60))
 def test_any_text_has_a_value_or_none(text: str) -> None:
     value = parse_rational(text)
     assert value is None or isinstance(value, Fraction)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-99, 99), min_size=1, max_size=8))
 def test_sums_agree_with_python(terms: list[int]) -> None:
     assert parse_rational("+".join(f"({term})" for term in terms)) == sum(terms)

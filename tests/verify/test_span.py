@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.errors import DataError
@@ -58,7 +58,6 @@ def test_span_is_read_as_the_table_says(row: Row) -> None:
     check("span", row)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5999), st.integers(1, 600), st.integers(0, 5999), st.integers(1, 600))
 def test_clock_times_score_as_their_seconds(start: int, length: int, other: int, extent: int) -> None:
     end = start + length

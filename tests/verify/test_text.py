@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mimovl.errors import DataError
@@ -61,7 +61,6 @@ def test_text_is_read_as_the_table_says(row: Row) -> None:
     check("text", row)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40), st.sampled_from(["exact", "edit", "anls", "f1"]))
 def test_a_text_equals_itself_under_every_metric(text: str, metric: str) -> None:
     if normalise_text(text) and "\\" not in text and "<" not in text and "`" not in text and "$" not in text:

@@ -120,8 +120,23 @@ class Processor:
 
     @classmethod
     def fresh(cls, tokenizer: Tokenizer, config: ModelConfig, *, system: str | None = None) -> Processor:
-        """The processor of a new model: ChatML and the given tokenizer."""
-        return cls(tokenizer, ChatTemplate(chatml(system)), config, _layout(config))
+        """The processor of a new model: ChatML, and the configuration fitted to the tokenizer.
+
+        Args:
+            tokenizer: of the new model.
+            config: its shapes; vocabulary size and token ids are replaced by the tokenizer's.
+            system: system prompt of the template; None for none.
+        """
+        fitted = config.with_vocabulary(
+            len(tokenizer),
+            image_token_id=tokenizer.id("<|image_pad|>"),
+            video_token_id=tokenizer.id("<|video_pad|>"),
+            vision_start_token_id=tokenizer.id("<|vision_start|>"),
+            vision_end_token_id=tokenizer.id("<|vision_end|>"),
+            eos_token_id=tokenizer.im_end,
+            pad_token_id=tokenizer.end_of_text,
+        )
+        return cls(tokenizer, ChatTemplate(chatml(system)), fitted, _layout(fitted))
 
     def files(self) -> dict[str, bytes]:
         """Tokenizer, template and preprocessor files to put beside the weights."""

@@ -24,7 +24,6 @@ from mimovl.curate.world import WorldConfig
 from mimovl.data import ChatTemplate, Processor, Tokenizer, chatml, train_tokenizer
 from mimovl.errors import MimovlError
 from mimovl.model import (
-    ModelConfig,
     build_model,
     load_checkpoint,
     preset,
@@ -40,20 +39,7 @@ from mimovl.pipeline.progress import StepProgress
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
 
-__all__ = ["build_base", "vocabulary_config"]
-
-
-def vocabulary_config(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    """A model configuration fitted to a tokenizer."""
-    return config.with_vocabulary(
-        len(tokenizer),
-        image_token_id=tokenizer.id("<|image_pad|>"),
-        video_token_id=tokenizer.id("<|video_pad|>"),
-        vision_start_token_id=tokenizer.id("<|vision_start|>"),
-        vision_end_token_id=tokenizer.id("<|vision_end|>"),
-        eos_token_id=tokenizer.im_end,
-        pad_token_id=tokenizer.end_of_text,
-    )
+__all__ = ["build_base"]
 
 
 def build_base(
@@ -216,9 +202,8 @@ def make_tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: i
 def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_folder(folder / "tokenizer")
-    shape = vocabulary_config(preset(model_preset), tokenizer)
-    processor = Processor.fresh(tokenizer, shape)
-    model = build_model(shape, seed=seed)
+    processor = Processor.fresh(tokenizer, preset(model_preset))
+    model = build_model(processor.config, seed=seed)
     start_with_induction(model.language, seed=seed)
     start_with_numbers(model.language, tokenizer.numbers(), seed=seed + 1)
     corpus = _corpus(config, world, seed)

@@ -129,9 +129,7 @@ def train_policy(
         "learning_rate": dict(config.learning_rate),
         "length": config.max_tokens,
     }
-    if team.leads:
-        finish_step(out, model, processor.files(), done)
-    team.wait()
+    finish_step(out, model, processor.files(), done, team=team)
     return model
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from mimovl.errors import CheckpointError
 from mimovl.model import VisionLanguageModel, save_checkpoint
+from mimovl.team import ALONE, Team
 from mimovl.train.optimizer import Optimizer
 
 __all__ = ["finish_step", "is_finished", "resume_training", "save_training"]
@@ -77,8 +78,23 @@ def resume_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Opti
     return counters
 
 
-def finish_step(out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]) -> None:
-    """Write the step's checkpoint, then the word that it is done, and drop the resume point."""
+def finish_step(
+    out: Path,
+    model: VisionLanguageModel,
+    side_files: Mapping[str, bytes],
+    done: dict[str, Any],
+    *,
+    team: Team = ALONE,
+) -> None:
+    """Write the step's checkpoint, then the word that it is done, and drop the resume point; all wait for that."""
+    if team.leads:
+        _write_finished(out, model, side_files, done)
+    team.wait()
+
+
+def _write_finished(
+    out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]
+) -> None:
     for abandoned in out.glob(".model.partial-*"):  # a kill while a checkpoint was being written
         shutil.rmtree(abandoned, ignore_errors=True)
     model.side_files = dict(side_files)

@@ -180,9 +180,7 @@ def train_stage(
         "learning_rate": dict(stage.learning_rate),
         "length": stage.length,
     }
-    if team.leads:
-        finish_step(out, model, processor.files(), done)
-    team.wait()
+    finish_step(out, model, processor.files(), done, team=team)
     return model
 
 

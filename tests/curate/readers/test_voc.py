@@ -179,7 +179,7 @@ def test_a_photo_turned_by_its_exif_tag_is_measured_upright(tmp_path: Path) -> N
     assert photo is None and drop.reason == "rotated_photo"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_as_annotation_or_photo_are_read_or_dropped(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

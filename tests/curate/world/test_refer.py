@@ -49,7 +49,7 @@ def listeners_choice(scene: Scene, phrase: str) -> list[SceneObject]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32))
 def test_every_phrase_fits_exactly_its_object(seed: int) -> None:
     scene = scene_of(seed)
@@ -61,7 +61,7 @@ def test_every_phrase_fits_exactly_its_object(seed: int) -> None:
                 assert listeners_choice(scene, phrase) == [thing], phrase
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_hidden_attributes_are_not_given_away(seed: int) -> None:
     scene = scene_of(seed)

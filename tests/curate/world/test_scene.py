@@ -17,7 +17,7 @@ def scene_of(seed: int, **wanted: object):
     return draw_scene(random.Random(seed), CONFIG, lambda key: True, **wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_objects_lie_inside_and_apart(seed: int) -> None:
     scene = scene_of(seed)
