@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from mimovl.model import build_model, number_code, preset, start_with_numbers
+from mimovl.model import (
+    build_model,
+    number_code,
+    number_directions,
+    preset,
+    start_with_number_readers,
+    start_with_numbers,
+)
+from mimovl.model.decoder import SelfAttention
 
 NUMBERS = {100 + n: float(n) for n in range(170)}
 """Token id to value."""
@@ -17,9 +25,11 @@ def test_codes_have_length_one_and_every_number_is_nearest_to_itself() -> None:
     assert torch.equal(likeness.argmax(1), torch.arange(512))
 
 
-def test_likeness_falls_with_distance() -> None:
-    likeness = number_code(torch.tensor(80)) @ number_code(torch.tensor([81, 84, 90, 110])).T
-    assert likeness[0] > likeness[1] > likeness[2] > likeness[3]
+def test_neighbours_are_most_alike_and_what_is_far_is_not() -> None:
+    likeness = number_code(torch.tensor(80)) @ number_code(torch.arange(170)).T
+    assert set(likeness.topk(3).indices.tolist()) == {79, 80, 81}
+    distance = (torch.arange(170) - 80).abs()
+    assert likeness[distance <= 4].min() > 0.5 > likeness[distance > 4].mean() + 0.3
 
 
 def test_embedding_and_head_start_in_order_and_other_tokens_are_untouched() -> None:
@@ -44,3 +54,30 @@ def test_a_model_without_numbers_or_room_is_left_alone() -> None:
     plain, started = build_model(preset("tiny"), seed=0).language, build_model(preset("tiny"), seed=0).language
     start_with_numbers(started, {}, seed=1)
     assert all(torch.equal(p, q) for p, q in zip(plain.parameters(), started.parameters(), strict=True))
+
+
+def test_a_reader_writes_the_number_it_looks_at_as_a_token_would_be() -> None:
+    """One visual token holds four numbers; a head that looks at it alone says its own one."""
+    decoder = build_model(preset("tiny"), seed=0).language
+    start_with_number_readers(decoder, 4, layer=3, seed=1)
+    directions = number_directions(decoder.config.hidden_size, seed=1)
+    numbers = torch.tensor([12, 47, 101, 150])
+    held = torch.cat([number_code(numbers).flatten(), torch.zeros(48)]) @ torch.cat(
+        [directions[16:80], directions[80:]]
+    )
+    attention = decoder.layers[3].self_attn
+    assert isinstance(attention, SelfAttention)
+    values = attention.v_proj(held).unflatten(-1, (2, 32))
+    all_codes = number_code(torch.arange(170)) @ directions[:16]
+    for head, number in enumerate(numbers.tolist()):
+        alone = torch.zeros(4, 32)
+        alone[head] = values[head // 2]
+        assert int((attention.o_proj(alone.flatten()) @ all_codes.T).argmax()) == number
+
+
+def test_readers_change_values_and_outputs_of_one_layer_alone() -> None:
+    plain, started = build_model(preset("tiny"), seed=0).language, build_model(preset("tiny"), seed=0).language
+    start_with_number_readers(started, 4, layer=3, seed=1)
+    pairs = zip(plain.named_parameters(), started.parameters(), strict=True)
+    changed = {name for (name, before), after in pairs if not torch.equal(before, after)}
+    assert changed == {f"layers.3.self_attn.{name}_proj.weight" for name in ("v", "o")}

@@ -4,7 +4,13 @@ from mimovl.model.attention import Attention, PackedAttention, Segments
 from mimovl.model.config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
 from mimovl.model.hf_checkpoint import load_checkpoint, read_config, save_checkpoint
 from mimovl.model.induction import start_with_induction
-from mimovl.model.numbers import CODE_SIZE, number_code, number_directions, start_with_numbers
+from mimovl.model.numbers import (
+    CODE_SIZE,
+    number_code,
+    number_directions,
+    start_with_number_readers,
+    start_with_numbers,
+)
 from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
 
 __all__ = [
@@ -26,5 +32,6 @@ __all__ = [
     "read_config",
     "save_checkpoint",
     "start_with_induction",
+    "start_with_number_readers",
     "start_with_numbers",
 ]

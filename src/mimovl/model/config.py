@@ -301,7 +301,7 @@ PRESETS: dict[str, ModelConfig] = {
             num_kv_heads=2,
             vocab_size=1280,
             mrope_section=(4, 6, 6),
-            rope_theta=10_000.0,
+            rope_theta=640_000.0,
             max_position=4096,
         ),
         text_after_video="spatial",

@@ -20,7 +20,14 @@ from torch import nn
 
 from mimovl.curate.world import WorldItem
 from mimovl.data import Processor, Tokenizer
-from mimovl.model import CODE_SIZE, ModelConfig, VisionLanguageModel, number_code, number_directions
+from mimovl.model import (
+    CODE_SIZE,
+    ModelConfig,
+    VisionLanguageModel,
+    number_code,
+    number_directions,
+    start_with_number_readers,
+)
 from mimovl.train.vision_base import PATCH, Region, patch_targets, target_sizes
 from mimovl.types import IGNORE_INDEX, Media, Sample
 
@@ -33,6 +40,8 @@ __all__ = [
     "with_attributes",
 ]
 
+_LOUDNESS = 8.0
+"""A trained decoder's layers write ten times what its embeddings are; a picture must be heard among them."""
 TABLE_FILE = "attributes.pt"
 """The table of attributes beside a checkpoint, for the stage after it."""
 BIN = 1
@@ -149,11 +158,13 @@ class AttributeModel(VisionLanguageModel):
         assert isinstance(table, torch.Tensor)
         directions = number_directions(embedding.shape[1], seed=seed)
         length = float(embedding.norm(dim=1).mean()) / 3  # a cell adds up four patches of several attributes
+        boxes = directions[CODE_SIZE : 5 * CODE_SIZE]
         rows = []
         for name, size in self.sizes.items():
             if name in self.vocabulary:
                 words = ["" if value == "none" else f" {value}" for value in self.vocabulary[name]]
                 block = torch.stack([embedding[tokenizer.encode(word)].sum(0) for word in words]) / 3
+                block = block - block @ boxes.T @ boxes  # a box is read exactly where no word lies across it
             elif name.startswith("box") and len(directions) >= 5 * CODE_SIZE:
                 first = CODE_SIZE * (1 + int(name[3]))
                 block = length * number_code(BIN * torch.arange(size)) @ directions[first : first + CODE_SIZE]
@@ -163,4 +174,5 @@ class AttributeModel(VisionLanguageModel):
             rows.append(block)
         start = torch.cat(rows)
         unit = self.config.vision.merge_unit
-        table[:-1] = start.repeat(unit, 1) + 0.3 * table[:-1]
+        table[:-1] = _LOUDNESS * (start.repeat(unit, 1) + 0.3 * table[:-1])
+        start_with_number_readers(self.language, 4, layer=len(self.language.layers) // 2, seed=seed)
