@@ -142,6 +142,23 @@ def test_what_is_frozen_gets_no_gradient(rows):
     assert not total.requires_grad
 
 
+def test_without_gradients_none_are_computed(monkeypatch):
+    hidden, weight, targets, weights = problem(60, 16, 90)
+    expected = plain(hidden, weight, targets, weights)[1]
+    monkeypatch.setattr(module, "_add_product", None)
+    with torch.no_grad():
+        _, losses = linear_cross_entropy(hidden, weight.requires_grad_(), targets, weights, chunk_logits=500)
+    assert torch.allclose(losses, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_logits_far_beyond_the_range_of_exp_are_no_trouble():
+    hidden, weight, targets, weights = problem(60, 16, 90)
+    values = hidden * 300, weight, targets, weights
+    assert F.linear(values[0], weight).max() > 500
+    for one, exact in zip(chunked(*values, rows=8), plain(*values, dtype=torch.float64), strict=True):
+        assert distance(one, exact) <= 1e-5 * exact.norm().item()  # the logits themselves are rounded at 1e-7 of 1000
+
+
 def test_gradients_of_several_packs_add_up():
     hidden, weight, targets, weights = problem(60, 16, 90)
     weight.requires_grad_()
