@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from mimovl.model import VisionLanguageModel
+from mimovl.train.linear_cross_entropy import linear_cross_entropy
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
 __all__ = ["LanguageModelLoss", "language_model_loss", "token_losses"]
@@ -29,30 +29,38 @@ class LanguageModelLoss:
 
 
 def token_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of every labelled token.
-
-    Logits are computed at labelled positions only: prompts and pictures cost no row of the vocabulary matrix.
+    """Cross-entropy of every labelled token, for reading; :func:`language_model_loss` can be differentiated.
 
     Returns:
         Positions with a label, shape (M,), and their losses, float32, shape (M,).
     """
+    where, _, losses = _weighted_losses(model, batch)
+    return where, losses
+
+
+def _weighted_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Positions with a label, the weighted sum of their losses, and each loss.
+
+    Logits are computed at labelled positions only: prompts and pictures cost no row of the vocabulary matrix.
+    """
     hidden = model(batch)
     where = (batch.labels != IGNORE_INDEX).nonzero().flatten()
-    logits = model.logits(hidden[where]).float()
-    return where, F.cross_entropy(logits, batch.labels[where], reduction="none")
+    total, losses = linear_cross_entropy(
+        hidden[where], model.language.lm_head.weight, batch.labels[where], batch.loss_weights[where]
+    )
+    return where, total, losses
 
 
 def language_model_loss(model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
     """Weighted next-token loss of a packed batch."""
-    where, losses = token_losses(model, batch)
-    weights = batch.loss_weights[where]
+    where, total, losses = _weighted_losses(model, batch)
     # Segment of each labelled token, to split the loss by source.
     segment = torch.searchsorted(batch.cu_seqlens, where, right=True) - 1
     num_samples = len(batch.sources)
-    sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.detach().cpu())
+    sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.cpu())
     counts = torch.bincount(segment.cpu(), minlength=num_samples)
     by_source: dict[str, tuple[float, int]] = {}
-    for source, total, count in zip(batch.sources, sums.tolist(), counts.tolist(), strict=True):
+    for source, summed, count in zip(batch.sources, sums.tolist(), counts.tolist(), strict=True):
         before = by_source.get(source, (0.0, 0))
-        by_source[source] = (before[0] + total, before[1] + count)
-    return LanguageModelLoss((losses * weights).sum(), float(weights.sum()), by_source)
+        by_source[source] = (before[0] + summed, before[1] + count)
+    return LanguageModelLoss(total, float(batch.loss_weights[where].sum()), by_source)
