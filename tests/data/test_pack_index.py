@@ -168,7 +168,7 @@ def test_a_refused_sample_leaves_the_packer_as_it_was():
 
 def test_a_state_too_wide_for_the_window_is_refused_with_both_numbers():
     state = PackerState(3, ((0, 5), (1, 5), (2, 5)))
-    with pytest.raises(DataError, match="holds 3 waiting samples, a window of 3 leaves 2 or fewer"):
+    with pytest.raises(DataError, match="holds 3 waiting samples, a window of 3 leaves 2"):
         WindowPacker(LENGTH, window=3, state=state)
 
 

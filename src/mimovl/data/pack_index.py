@@ -61,7 +61,7 @@ class WindowPacker:
         state = state or PackerState()
         if len(state.waiting) >= window:
             raise DataError(
-                f"the state holds {len(state.waiting)} waiting samples, a window of {window} leaves {window - 1} or fewer; "
+                f"the state holds {len(state.waiting)} waiting samples, a window of {window} leaves {window - 1}; "
                 "restore with the window it was saved with"
             )
         self.max_length = max_length
