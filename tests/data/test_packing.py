@@ -1,67 +1,13 @@
-import itertools
-import time
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mimovl.data import Encoded, collate, pack
-from mimovl.data.packing import fill
+from mimovl.data import Encoded, collate
 from mimovl.errors import DataError
 from mimovl.types import Message, Part, Sample
 from tests.data import small
 
 PROCESSOR = small.processor()
-lengths = st.lists(st.integers(1, 50), max_size=60)
-
-
-# ---------------------------------------------------------------- which samples share a pack
-
-
-@given(lengths=lengths)
-def test_every_sample_is_in_exactly_one_pack_and_no_pack_is_too_long(lengths):
-    packs = pack(lengths, 50)
-    assert sorted(itertools.chain(*packs)) == list(range(len(lengths)))
-    assert all(sum(lengths[index] for index in chosen) <= 50 for chosen in packs)
-
-
-@given(lengths=lengths)
-def test_no_two_packs_could_have_been_one(lengths):
-    """Best fit decreasing: at most one pack is half empty."""
-    filled = [sum(lengths[index] for index in chosen) for chosen in pack(lengths, 50)]
-    assert sum(2 * tokens <= 50 for tokens in filled) <= 1
-
-
-def test_packs_of_a_long_tailed_corpus_are_dense_and_quickly_made():
-    drawn = np.random.default_rng(0).lognormal(5.5, 1.0, 100_000).clip(10, 8192).astype(int).tolist()
-    began = time.process_time()
-    packs = pack(drawn, 8192)
-    assert time.process_time() - began < 2  # 0.15 s where this was written
-    assert sum(drawn) / (8192 * len(packs)) > 0.995
-
-
-def test_a_sample_longer_than_a_pack_is_named_with_both_numbers():
-    with pytest.raises(DataError, match="sample 1 has 51 tokens, a pack holds 50"):
-        pack([3, 51, 2], 50)
-
-
-windows = st.lists(st.integers(1, 50), min_size=1, max_size=30)
-
-
-@given(lengths=windows)
-def test_a_window_gives_the_oldest_and_what_fits_beside_it(lengths):
-    chosen = fill(lengths, 50)
-    assert chosen[0] == 0
-    assert len(set(chosen)) == len(chosen)
-    total = sum(lengths[place] for place in chosen)
-    assert total <= 50
-    left = [lengths[place] for place in range(len(lengths)) if place not in chosen]
-    assert all(total + length > 50 for length in left), "another one would have fitted"
-
-
-# ---------------------------------------------------------------- tensors
 
 
 def samples():

@@ -4,7 +4,8 @@ from mimovl.data.chat_template import NO_THINK, ChatTemplate, answer_of, ask_wit
 from mimovl.data.image import ImageSettings, image_size, open_image, patchify, smart_resize
 from mimovl.data.loader import LoaderState, PackedLoader, indices_by_source
 from mimovl.data.mixture import Mixture
-from mimovl.data.packing import collate, fill, pack
+from mimovl.data.pack_index import PackerState, WindowPacker, pack
+from mimovl.data.packing import collate
 from mimovl.data.positions import VisualSpan, mrope_positions
 from mimovl.data.processor import Encoded, Processor
 from mimovl.data.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
@@ -21,15 +22,16 @@ __all__ = [
     "indices_by_source",
     "ImageSettings",
     "Mixture",
+    "PackerState",
     "Processor",
     "Tokenizer",
     "VideoSettings",
     "VisualSpan",
+    "WindowPacker",
     "answer_of",
     "ask_without_thinking",
     "chatml",
     "collate",
-    "fill",
     "image_size",
     "mrope_positions",
     "open_image",

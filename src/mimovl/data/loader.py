@@ -11,11 +11,12 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from mimovl.data.mixture import Mixture
-from mimovl.data.packing import collate, fill
+from mimovl.data.pack_index import WindowPacker
+from mimovl.data.packing import collate
 from mimovl.data.processor import Encoded, Processor
 from mimovl.errors import DataError
 from mimovl.types import PackedBatch, Sample
@@ -87,26 +88,25 @@ class PackedLoader:
         return encoded
 
     def _batches(self) -> Generator[tuple[PackedBatch, LoaderState]]:
-        draw = self.state.next_draw
-        waiting = [(index, self._encode(index)) for index in self.state.waiting]
-        number, count = self.lane
-        draws = islice(self.mixture.stream(draw * count + number), 0, None, count)
+        start, waiting = self.state.next_draw, self.state.waiting
+        lane, count = self.lane
+        draws = islice(self.mixture.stream(start * count + lane), 0, None, count)
+        packer = WindowPacker(self.length, window=self.window)
+        held: dict[int, tuple[int, Encoded]] = {}  # in the packer: number -> (dataset index, sample), oldest first
         config = self.processor.config
-        while True:
-            while len(waiting) < self.window:
-                index = next(draws)
-                draw += 1
-                waiting.append((index, self._encode(index)))
-            chosen = fill([encoded.num_tokens for _, encoded in waiting], self.length)
-            samples = [waiting[place][1] for place in chosen]
-            taken = set(chosen)
-            waiting = [item for place, item in enumerate(waiting) if place not in taken]
+        for number, index in enumerate(chain(waiting, draws)):
+            encoded = self._encode(index)
+            held[number] = (index, encoded)
+            if not (chosen := packer.add(number, encoded.num_tokens)):
+                continue
             batch = collate(
-                samples,
+                [held.pop(place)[1] for place in chosen],
                 visual_token_ids=(config.image_token_id, config.video_token_id),
                 merge_unit=config.vision.merge_unit,
             )
-            yield batch, LoaderState(draw, tuple(index for index, _ in waiting))
+            # A window narrower than the one the state was saved with hands out packs while samples still wait.
+            still = (*(index for index, _ in held.values()), *waiting[number + 1 :])
+            yield batch, LoaderState(start + max(0, number + 1 - len(waiting)), still)
 
     def _ahead(self) -> Generator[tuple[PackedBatch, LoaderState]]:
         """The same batches, prepared by a thread that ends when the iterator is closed."""

@@ -1,12 +1,11 @@
 """Packing: samples laid end to end up to a length, no padding, no picture ever cut.
 
-``pack`` decides which samples share a pack from their lengths alone; ``collate`` builds the tensors. Loss and
+``pack_index`` decides which samples share a pack from their lengths alone; ``collate`` builds the tensors. Loss and
 gradients equal those of the samples one by one (tests/data/test_packing.py).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 import torch
@@ -15,56 +14,7 @@ from mimovl.data.processor import Encoded
 from mimovl.errors import DataError
 from mimovl.types import PackedBatch
 
-__all__ = ["collate", "fill", "pack"]
-
-
-def pack(lengths: Sequence[int], max_length: int) -> list[list[int]]:
-    """Which samples to lay together: best fit, longest first.
-
-    Args:
-        lengths: tokens of each sample.
-        max_length: tokens of a pack.
-
-    Returns:
-        Indices of the samples in each pack; every sample in exactly one.
-
-    Raises:
-        DataError: a sample longer than a pack; names it and both numbers.
-    """
-    packs: list[list[int]] = []
-    room: list[tuple[int, int]] = []  # (tokens left, pack), sorted
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        length = lengths[index]
-        if length > max_length:
-            raise DataError(f"sample {index} has {length} tokens, a pack holds {max_length}; raise length or drop it")
-        place = bisect_left(room, (length, 0))
-        left, number = room.pop(place) if place < len(room) else (max_length, len(packs))
-        if number == len(packs):
-            packs.append([])
-        packs[number].append(index)
-        insort(room, (left - length, number))
-    return packs
-
-
-def fill(lengths: Sequence[int], max_length: int) -> list[int]:
-    """Choose one pack from a window of waiting samples.
-
-    The oldest always goes in, so none waits for ever; then the longest of the others that still fit. Deterministic.
-
-    Args:
-        lengths: tokens of the waiting samples, oldest first, none above ``max_length``.
-        max_length: tokens of a pack.
-
-    Returns:
-        Places of the chosen samples, in the order they are laid.
-    """
-    chosen = [0]
-    room = max_length - lengths[0]
-    for place in sorted(range(1, len(lengths)), key=lambda place: (-lengths[place], place)):
-        if lengths[place] <= room:
-            chosen.append(place)
-            room -= lengths[place]
-    return chosen
+__all__ = ["collate"]
 
 
 def collate(
