@@ -44,7 +44,7 @@ test-engines: setup ## tests that drive other programs; each one skips, with the
 	$(BIN)/python -m pytest -m engines $(PYTEST_ARGS) || { status=$$?; [ $$status -eq 5 ] || exit $$status; echo "no engine test found"; }
 
 bench: setup ## print each benchmark's ratio against its peer
-	@shopt -s nullglob; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove caches and build files; .venv and runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage src/*.egg-info

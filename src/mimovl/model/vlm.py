@@ -118,8 +118,8 @@ def initialise(model: nn.Module, *, seed: int | None = None) -> None:
     """Draw fresh weights for every linear map and embedding below ``model``; norms become one, biases zero.
 
     Wide matrices are normal with standard deviation 0.02 as in Qwen2. Ours, because small models train faster so:
-    narrow ones (fewer than 1024 inputs) have standard deviation inputs^-½, narrow embeddings 0.1, and the last matrix
-    of every residual branch is scaled by 0.3.
+    narrow ones (fewer than 1024 inputs) have standard deviation inputs^-½, narrow embeddings 0.3, and the last matrix
+    of every residual branch is scaled by 0.1.
     """
     first = next(model.parameters(), None)
     generator = None
