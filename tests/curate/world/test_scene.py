@@ -85,6 +85,7 @@ def test_description_and_annotations_hold_every_object() -> None:
             "shape": thing.shape,
             "colour": thing.colour,
             "size": thing.size,
+            "place": thing.place,
         }
 
 
