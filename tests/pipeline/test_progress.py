@@ -65,6 +65,20 @@ def test_a_step_that_fails_is_not_called_done(capsys) -> None:
     assert "done" not in capsys.readouterr().err
 
 
+def test_shares_of_one_bar_follow_on_each_other() -> None:
+    shown: list[float] = []
+
+    class Whole:
+        def update(self, done: float, total: float, text: str) -> None:
+            shown.append(done / total)
+
+    first, second = progress.PartOf(Whole(), 0, 30, 40), progress.PartOf(Whole(), 30, 10, 40)
+    for part in (first, second):
+        for step in range(1, 3):
+            part.update(step, 2, "loss")
+    assert shown == [0.375, 0.75, 0.875, 1.0]
+
+
 def test_a_terminal_gets_bars(capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     display = Display()

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from mimovl.data import ImageSettings, patchify
+from mimovl.model import CODE_SIZE, number_code
 from mimovl.train.vision_base import (
-    BIN,
     CHARACTERS,
+    CLOSE,
+    MAX_COORDINATE,
     AttributeHead,
     PatchTargets,
     Region,
-    num_bins,
     patch_targets,
-    target_sizes,
 )
 from mimovl.types import IGNORE_INDEX
 from tests.data import small
@@ -55,24 +55,18 @@ def test_covered_patches_know_what_covers_them() -> None:
     assert raster(targets, "label") == [[x] * 4, [x] * 4, [0] * 4, [0] * 4]
 
 
-def test_boxes_are_bins_of_four_pixels_of_the_element_that_covers_most() -> None:
+def test_boxes_are_pixels_of_the_element_that_covers_most() -> None:
     targets = patch_targets([[RED, SAVE]], ROWS, COLUMNS, VOCABULARY)
     x = IGNORE_INDEX
     for side, (red, save) in enumerate(zip(RED.box, SAVE.box, strict=True)):
-        r, s = round(red / BIN), round(save / BIN)
+        r, s = round(red), round(save)
         assert raster(targets, f"box{side}") == [[x, r, r, x], [x, r, r, x], [s] * 4, [s] * 4]
 
 
-def test_coordinates_beyond_the_last_bin_are_held_at_it() -> None:
+def test_coordinates_beyond_the_largest_are_held_at_it() -> None:
     wide = Region((0, 0, 4000, 14), {"kind": "shape"})
     targets = patch_targets([[wide]], 2, 4, VOCABULARY)
-    assert raster(targets, "box2", 2, 4)[0] == [num_bins(BIN) - 1] * 4
-
-
-def test_bins_can_be_single_pixels() -> None:
-    targets = patch_targets([[RED]], ROWS, COLUMNS, VOCABULARY, bin_pixels=1)
-    assert [raster(targets, f"box{side}")[0][1] for side in range(4)] == list(RED.box)
-    assert target_sizes(VOCABULARY, bin_pixels=1)["box0"] > 4 * target_sizes(VOCABULARY)["box0"] - 4
+    assert raster(targets, "box2", 2, 4)[0] == [MAX_COORDINATE] * 4
 
 
 def test_of_two_elements_on_a_patch_the_larger_share_wins() -> None:
@@ -146,6 +140,22 @@ def test_the_head_learns_what_features_hold_and_says_how_well() -> None:
     assert loss < 0.2 * first
     assert set(accuracy) == NAMES - {"char0", "char1", "char2"}  # no character was there to be read
     assert min(accuracy.values()) > 0.9
+
+
+def test_a_coordinate_is_predicted_as_a_code_and_nearly_right_is_right() -> None:
+    """The head's map from features to codes is linear, so whatever reads codes can read the features."""
+    head = AttributeHead(24, VOCABULARY)
+    targets = patch_targets([[RED, SAVE]], ROWS, COLUMNS, VOCABULARY)
+    assert head.heads["box0"].weight.shape == (CODE_SIZE, 24)
+    wanted = targets.classes["box0"]
+    for off, right in ((0, 1.0), (CLOSE, 1.0), (CLOSE + 1, 0.0)):
+        codes = number_code((wanted + off).clamp(min=0))
+        with torch.no_grad():
+            head.heads["box0"].weight.copy_(torch.eye(CODE_SIZE, 24))
+            head.heads["box0"].bias.zero_()
+            head.norm.weight.fill_(1.0)
+        features = torch.cat([codes, torch.zeros(len(codes), 24 - CODE_SIZE)], dim=1)
+        assert head(features, targets)[1]["box0"] == right
 
 
 def test_heads_without_a_say_cost_nothing() -> None:

@@ -81,6 +81,10 @@ class VisionLanguageModel(nn.Module):
         out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
         return out
 
+    def auxiliary_loss(self, batch: PackedBatch) -> torch.Tensor | None:
+        """A further term of the loss after a forward pass, summed over the batch; a plain model has none."""
+        return None
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits of hidden states, shape (…, E) to (…, V)."""
         out: torch.Tensor = self.language.lm_head(hidden)

@@ -23,13 +23,16 @@ from mimovl.data import Processor, Tokenizer
 from mimovl.model import (
     CODE_SIZE,
     ModelConfig,
+    PackedAttention,
+    Segments,
     VisionLanguageModel,
     number_code,
     number_directions,
     start_with_number_readers,
 )
+from mimovl.pipeline.guide import Guide
 from mimovl.train.vision_base import PATCH, Region, patch_targets, target_sizes
-from mimovl.types import IGNORE_INDEX, Media, Sample
+from mimovl.types import IGNORE_INDEX, Media, PackedBatch, Sample
 
 __all__ = [
     "TABLE_FILE",
@@ -44,13 +47,11 @@ _LOUDNESS = 8.0
 """A trained decoder's layers write ten times what its embeddings are; a picture must be heard among them."""
 TABLE_FILE = "attributes.pt"
 """The table of attributes beside a checkpoint, for the stage after it."""
-BIN = 1
-"""Pixels a class of a coordinate spans: exact, since nothing has to be seen."""
 
 
 def attribute_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Number of classes of each attribute of a patch, in the order they are kept."""
-    return target_sizes(vocabulary, bin_pixels=BIN)
+    return target_sizes(vocabulary)
 
 
 def attribute_classes(item: WorldItem, vocabulary: Mapping[str, Sequence[str]]) -> tuple[np.ndarray, int, int]:
@@ -71,7 +72,7 @@ def attribute_classes(item: WorldItem, vocabulary: Mapping[str, Sequence[str]]) 
         ]
         for pair in range(count)
     ]
-    targets = patch_targets(frames, rows, columns, vocabulary, bin_pixels=BIN).classes
+    targets = patch_targets(frames, rows, columns, vocabulary).classes
     stacked = torch.stack([targets[name] for name in attribute_sizes(vocabulary)], dim=1)
     return stacked.numpy().astype(np.int16), rows, columns
 
@@ -135,6 +136,8 @@ class AttributeModel(VisionLanguageModel):
         nn.init.normal_(table.weight, std=0.1)
         self.attributes = nn.ModuleDict({"table": table})
         self.nothing = table.num_embeddings - 1
+        self.guide: Guide | None = None
+        """Tells heads where to look while the model is trained."""
 
     def encode(self, patches: torch.Tensor, grid_thw: torch.Tensor) -> torch.Tensor:
         """Summed attribute embeddings of each merged cell, shape (P / 4, E)."""
@@ -145,6 +148,24 @@ class AttributeModel(VisionLanguageModel):
         rows = torch.where(classes == IGNORE_INDEX, self.nothing, classes + starts)
         out: torch.Tensor = self.attributes["table"](rows.flatten(1))
         return out
+
+    def forward(self, batch: PackedBatch, visual: torch.Tensor | None = None) -> torch.Tensor:
+        """As the model it stands for; a guide watches."""
+        if not self.guide or not self.training:
+            return super().forward(batch, visual)
+        attention = self.guide.watch(PackedAttention(Segments(batch.cu_seqlens), causal=True))
+        out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
+        return out
+
+    def auxiliary_loss(self, batch: PackedBatch) -> torch.Tensor | None:
+        """How far the guided heads were from where they should look."""
+        return self.guide.loss(batch) if self.guide and self.training else None
+
+    def guide_attention(self, tokenizer: Tokenizer, weight: float) -> None:
+        """Tell heads where to look from now on, with this weight; 0 leaves them alone."""
+        columns = [list(self.sizes).index(f"box{side}") for side in range(4)]
+        language = self.config.language
+        self.guide = Guide(language, tokenizer, self.vocabulary, columns, weight) if weight else None
 
     @torch.no_grad()
     def start_from_words(self, tokenizer: Tokenizer, *, seed: int = 0) -> None:
@@ -167,7 +188,7 @@ class AttributeModel(VisionLanguageModel):
                 block = block - block @ boxes.T @ boxes  # a box is read exactly where no word lies across it
             elif name.startswith("box") and len(directions) >= 5 * CODE_SIZE:
                 first = CODE_SIZE * (1 + int(name[3]))
-                block = length * number_code(BIN * torch.arange(size)) @ directions[first : first + CODE_SIZE]
+                block = length * number_code(torch.arange(size)) @ directions[first : first + CODE_SIZE]
             else:
                 block = table[:size].clone()
                 block[0] = 0.0  # no centre, no character

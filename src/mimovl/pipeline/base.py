@@ -35,7 +35,7 @@ from mimovl.pipeline.base_reading import ENDLESS, learn_to_read
 from mimovl.pipeline.base_vision import vision_worker
 from mimovl.pipeline.config import BaseConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
-from mimovl.pipeline.progress import StepProgress
+from mimovl.pipeline.progress import PartOf, StepProgress
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
 
@@ -77,11 +77,11 @@ def build_base(
         show = progress or _Quiet()
         show.update(0, 1, "tokenizer")
         make_tokenizer(config, world, folder, seed)
-        _train_parts(config, world, model_preset, folder, seed, _Share(show, 0, alone, alone + together))
+        _train_parts(config, world, model_preset, folder, seed, PartOf(show, 0, alone, alone + together))
     team.wait()
     language = folder / config.language[-1].name / "model"
     if config.reading:
-        shown = _Share(progress, alone, together, alone + together) if progress else None
+        shown = PartOf(progress, alone, together, alone + together) if progress else None
         language = learn_to_read(language, config, world, folder, seed=seed, progress=shown, team=team)
     if team.leads:
         model = load_checkpoint(language)
@@ -97,16 +97,6 @@ def build_base(
         os.replace(partial, folder / "done.json")
     team.wait()
     return target
-
-
-class _Share:
-    """A part of one bar: ``size`` of ``whole`` units from ``first`` on."""
-
-    def __init__(self, progress: Progress, first: float, size: float, whole: float) -> None:
-        self.progress, self.first, self.size, self.whole = progress, first, size, whole
-
-    def update(self, done: float, total: float, text: str) -> None:
-        self.progress.update((self.first + self.size * done / total) / self.whole, 1, text)
 
 
 class _Quiet:
@@ -173,7 +163,7 @@ def _corpus(config: BaseConfig, world: WorldConfig, seed: int) -> WorldSamples:
         seed=seed,
         thinking_share=config.thinking_share,
         thinking=config.thinking,
-        turns=6,
+        turns=config.turns,
         as_text=True,
     )
 

@@ -19,6 +19,7 @@ from mimovl.pipeline.attribute_reader import TABLE_FILE, AttributeModel, Attribu
 from mimovl.pipeline.base_vision import VOCABULARY
 from mimovl.pipeline.config import BaseConfig, ReadingConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
+from mimovl.pipeline.progress import PartOf
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
 from mimovl.train.checkpoint import is_finished
@@ -70,28 +71,19 @@ def learn_to_read(
             reader.load_state_dict(load_checkpoint(out / "model").state_dict(), strict=False)
             reader.attributes.load_state_dict(torch.load(out / "model" / TABLE_FILE))
         else:
-            shown = _Onward(progress, before, whole) if progress else None
+            shown = PartOf(progress, before, stage.steps, whole) if progress else None
             samples = _Attributed(
                 dict.fromkeys(stage.mixture, ENDLESS),
                 _with_most(with_chains(world, config.chain_weight), stage),
                 seed=seed + 1 + number,
                 thinking_share=config.thinking_share,
                 thinking=config.thinking,
-                turns=6,
+                turns=config.turns,
             )
+            reader.guide_attention(plain.tokenizer, stage.guide)
             train_stage(reader, processor, samples, stage, out, seed=seed, progress=shown, team=team)
         before += stage.steps
     return folder / config.reading[-1].name / "model"
-
-
-class _Onward:
-    """One bar over several stages."""
-
-    def __init__(self, progress: Progress, before: int, whole: int) -> None:
-        self.progress, self.before, self.whole = progress, before, whole
-
-    def update(self, done: float, total: float, text: str) -> None:
-        self.progress.update(self.before + done, self.whole, text)
 
 
 class _Attributed(WorldSamples):

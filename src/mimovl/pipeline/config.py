@@ -121,6 +121,8 @@ class ReadingConfig(StageConfig):
 
     most: int | None = Field(default=None, ge=1)
     """Most objects, elements or events of a picture: first pictures of one, then of a few; unset for the world's."""
+    guide: float = Field(default=0.3, ge=0)
+    """Weight of telling a few heads where to look (pipeline/guide)."""
 
 
 class BaseConfig(RecipeModel):
@@ -134,6 +136,8 @@ class BaseConfig(RecipeModel):
     """The language model, stage by stage: recall first, then text, worked arithmetic and pictures in words."""
     reading: tuple[ReadingConfig, ...] = ()
     """Last stages of the language model, with the attributes of every patch standing where a picture would."""
+    turns: int = Field(default=6, ge=1)
+    """Most questions in one conversation."""
     thinking_share: Share = 0.5
     """Share of its questions asked in thinking mode."""
     thinking: dict[str, Share] = {}

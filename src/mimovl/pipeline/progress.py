@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["Display", "StepProgress"]
+from mimovl import train
+
+__all__ = ["Display", "PartOf", "StepProgress"]
 
 QUIET_SECONDS = 15.0
 """Seconds between lines where the output is not a terminal."""
@@ -43,6 +45,17 @@ class StepProgress:
         """Take the bar away."""
         if self._display.bars and self._task is not None:
             self._display.bars.remove_task(self._task)
+
+
+class PartOf:
+    """A share of one bar: ``size`` of ``whole`` units, from ``first`` on."""
+
+    def __init__(self, progress: train.Progress, first: float, size: float, whole: float) -> None:
+        self._progress, self._first, self._size, self._whole = progress, first, size, whole
+
+    def update(self, done: float, total: float, text: str) -> None:
+        """``done`` of ``total`` units of this share."""
+        self._progress.update((self._first + self._size * done / total) / self._whole, 1, text)
 
 
 class Display:

@@ -244,9 +244,12 @@ def _step(
     labels = sum(team.merge([float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn]))
     packs: list[dict[str, Any]] = []
     for batch, _ in drawn:
-        loss = language_model_loss(model, batch.to(model.device))
-        if loss.total.requires_grad:  # text alone teaches a frozen language model nothing
-            (loss.total / labels).backward()  # type: ignore[no-untyped-call]
+        batch = batch.to(model.device)
+        loss = language_model_loss(model, batch)
+        further = model.auxiliary_loss(batch)
+        total = loss.total if further is None else loss.total + further
+        if total.requires_grad:  # text alone teaches a frozen language model nothing
+            (total / labels).backward()  # type: ignore[no-untyped-call]
         packs.append(
             {
                 "loss": float(loss.total.detach()),

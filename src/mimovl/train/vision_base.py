@@ -2,10 +2,11 @@
 
 The published recipe starts from a trained Qwen2.5-ViT; the tiny recipe has to make its own. Each 14-pixel patch
 predicts what lies on it: the kind, shape, colour, size or label of the element that covers most of it, the element's
-box in pixels, and the characters whose centre it holds. The linear heads are thrown away; what stays is a tower whose
-features hold those answers where a projector can read them.
+box in pixels, and the characters whose centre it holds. A coordinate is predicted as a number code
+(``model/numbers.py``), the form in which a decoder reads it. The linear heads are thrown away; what stays is a tower
+whose features hold those answers where a projector can read them.
 
-Legend: P patches, C vision hidden size, B bins of a coordinate.
+Legend: P patches, C vision hidden size, W values of a number code.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mimovl.model import CODE_SIZE, number_code
 from mimovl.types import IGNORE_INDEX
 
 __all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets", "target_sizes"]
 
 PATCH = 14
-BIN = 4
-"""Pixels a coordinate class spans."""
 MAX_COORDINATE = 172
+"""Largest coordinate in pixels; a class each."""
+CLOSE = 2
+"""Pixels a predicted coordinate may be off to be called right in the log."""
+_SHARPNESS = 8.0
+"""Scale of the match between a predicted code and those of all coordinates."""
+_COORDINATE_WEIGHT = 0.5
+"""Weight of a coordinate's loss: telling pixels apart is hard, and must not drown what comes first."""
 MAX_CHARACTERS = 3
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
@@ -55,8 +62,6 @@ def patch_targets(
     rows: int,
     columns: int,
     vocabulary: Mapping[str, Sequence[str]],
-    *,
-    bin_pixels: int = BIN,
 ) -> PatchTargets:
     """What each patch of a picture, or of each frame pair of a clip, should predict.
 
@@ -65,19 +70,18 @@ def patch_targets(
         rows: patches in a column of the frame.
         columns: patches in a row of the frame.
         vocabulary: attribute name to its values; ``kind`` has "none" for background.
-        bin_pixels: pixels a class of a coordinate spans.
 
     Returns:
         Targets in merge order (2×2 neighbours together), frame after frame.
     """
-    per_frame = [_frame_targets(regions, rows, columns, vocabulary, bin_pixels) for regions in frames]
+    per_frame = [_frame_targets(regions, rows, columns, vocabulary) for regions in frames]
     order = torch.arange(rows * columns).view(rows // 2, 2, columns // 2, 2).transpose(1, 2).reshape(-1)
     names = per_frame[0]
     return PatchTargets({name: torch.cat([frame[name][order] for frame in per_frame]) for name in names})
 
 
 def _frame_targets(
-    regions: Sequence[Region], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]], bin_pixels: int
+    regions: Sequence[Region], rows: int, columns: int, vocabulary: Mapping[str, Sequence[str]]
 ) -> dict[str, torch.Tensor]:
     count = rows * columns
     targets = {name: torch.full((count,), IGNORE_INDEX) for name in vocabulary}
@@ -99,9 +103,9 @@ def _frame_targets(
             index = {value: number for number, value in enumerate(values)}
             classes = torch.tensor([index.get(element.attributes.get(name, ""), IGNORE_INDEX) for element in elements])
             targets[name][covered] = classes[chosen]
-        bins = (boxes / bin_pixels).round().long().clamp(0, num_bins(bin_pixels) - 1)
+        pixels = boxes.round().long().clamp(0, MAX_COORDINATE)
         for side in range(4):
-            targets[f"box{side}"][covered] = bins[chosen, side]
+            targets[f"box{side}"][covered] = pixels[chosen, side]
         for x1, y1, x2, y2 in boxes.tolist():
             row, column = int((y1 + y2) / 2 // PATCH), int((x1 + x2) / 2 // PATCH)
             targets["centre"][min(rows - 1, row) * columns + min(columns - 1, column)] = 1
@@ -119,15 +123,10 @@ def _frame_targets(
     return targets
 
 
-def num_bins(bin_pixels: int) -> int:
-    """Classes of a coordinate."""
-    return MAX_COORDINATE // bin_pixels + 1
-
-
-def target_sizes(vocabulary: Mapping[str, Sequence[str]], *, bin_pixels: int = BIN) -> dict[str, int]:
+def target_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Number of classes of each attribute a patch is asked for, in a fixed order."""
     sizes = {name: len(values) for name, values in vocabulary.items()}
-    sizes |= {f"box{side}": num_bins(bin_pixels) for side in range(4)} | {"centre": 2}
+    sizes |= {f"box{side}": MAX_COORDINATE + 1 for side in range(4)} | {"centre": 2}
     return sizes | {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
 
 
@@ -136,24 +135,41 @@ class AttributeHead(nn.Module):
 
     def __init__(self, hidden_size: int, vocabulary: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
-        sizes = target_sizes(vocabulary)
         self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
+        sizes = target_sizes(vocabulary)
         self.names = list(sizes)
-        self.heads = nn.ModuleDict({name: nn.Linear(hidden_size, size) for name, size in sizes.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(hidden_size, CODE_SIZE if _is_coordinate(name) else size) for name, size in sizes.items()}
+        )
+        self.register_buffer("codes", _SHARPNESS * number_code(torch.arange(MAX_COORDINATE + 1)), persistent=False)
 
     def forward(self, features_PC: torch.Tensor, targets: PatchTargets) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean loss over heads, and each head's accuracy on patches it has a say on."""
+        """Weighted mean loss over heads, and each one's accuracy where it has a say (coordinates: within ``CLOSE``)."""
         x = self.norm(features_PC)
         losses, accuracy = [], {}
         for name in self.names:
             where = (targets.classes[name] != IGNORE_INDEX).nonzero().flatten()
             if not len(where):
                 continue
-            logits, wanted = self.heads[name](x[where]), targets.classes[name][where]
-            losses.append(F.cross_entropy(logits, wanted))
+            logits, wanted = self._logits(name, x[where]), targets.classes[name][where]
+            weight = _COORDINATE_WEIGHT if _is_coordinate(name) else 1.0
+            losses.append(weight * F.cross_entropy(logits, wanted))
             scored = (
                 wanted > 0 if name.startswith(("char", "centre", "kind")) else torch.ones_like(wanted, dtype=torch.bool)
             )
             if scored.any():
-                accuracy[name] = float((logits.argmax(-1) == wanted)[scored].float().mean())
+                off = (logits.argmax(-1) - wanted)[scored].abs()
+                accuracy[name] = float((off <= (CLOSE if _is_coordinate(name) else 0)).float().mean())
         return torch.stack(losses).mean(), accuracy
+
+    def _logits(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """Logits of one attribute's classes."""
+        out: torch.Tensor = self.heads[name](x)
+        if not _is_coordinate(name):
+            return out
+        assert isinstance(self.codes, torch.Tensor)
+        return out @ self.codes.T
+
+
+def _is_coordinate(name: str) -> bool:
+    return name.startswith("box")
