@@ -143,6 +143,16 @@ def test_frozen_parts_stay_to_the_bit(trained, tmp_path) -> None:
         assert unchanged == (name.split(".")[0] not in trained), name
 
 
+def test_a_further_term_of_the_model_is_trained_on_and_not_called_the_loss(whole, tmp_path, monkeypatch) -> None:
+    _, out = whole
+    model = tiny.model()
+    monkeypatch.setattr(model, "auxiliary_loss", lambda batch: 10 * model.language.norm.weight.square().sum())
+    train_stage(model, tiny.processor(), tiny.mixed(), tiny.stage(), tmp_path, seed=1)
+    assert lines(tmp_path)[0]["loss"] == lines(out)[0]["loss"]
+    assert lines(tmp_path)[0]["grad_norm"] != lines(out)[0]["grad_norm"]
+    assert model.language.norm.weight.square().sum() < whole[0].language.norm.weight.square().sum()
+
+
 def test_text_alone_teaches_a_frozen_language_model_nothing_and_is_no_error(tmp_path) -> None:
     model = train(
         tmp_path, steps=2, train=["projector"], learning_rate={"projector": 1e-2}, mixture={"world/arithmetic": 1}
