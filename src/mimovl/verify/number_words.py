@@ -75,11 +75,13 @@ _CONCLUDED = re.compile(
 
 
 def chinese_number(text: str) -> Fraction | None:
-    """The number that is the whole text: 三, 十二, 两百零三, 一万二千, 三点五, 百分之五十; else None."""
+    """The number that is the whole text: 三, 十二, 两百零三, 一万二千, 三点五, 百分之五十, 负三, 二分之一, or None."""
     text = text.strip().rstrip("。.!！")
-    if text.startswith("百分之"):
-        part = chinese_number(text[3:])
-        return None if part is None else part / 100
+    if text.startswith("负"):
+        value = chinese_number(text[1:]) if text[1:2] != "负" else None
+        return None if value is None else -value
+    if "分之" in text:
+        return _chinese_fraction(text)
     whole, point, decimals = text.partition("点")
     if not whole or len(text) > 20 or any(character not in _NUMERAL for character in whole):
         return None
@@ -89,6 +91,19 @@ def chinese_number(text: str) -> Fraction | None:
             return None
         value += Fraction(int("".join(str(_DIGITS[character]) for character in decimals)), 10 ** len(decimals))
     return value
+
+
+def _chinese_fraction(text: str) -> Fraction | None:
+    """百分之五十, 三分之二, 一又二分之一."""
+    whole, again, rest = text.rpartition("又")
+    below, _, above = rest.partition("分之")
+    parts = [chinese_number(part) for part in (whole if again else "零", above, below) if "分之" not in part]
+    if len(parts) != 3 or len(text) > 40:
+        return None
+    first, numerator, denominator = parts
+    if first is None or numerator is None or not denominator:
+        return None
+    return first + numerator / denominator
 
 
 def _chinese_integer(text: str) -> int:
