@@ -15,7 +15,7 @@ from mimovl.errors import DataError
 from mimovl.types import Verdict
 from mimovl.verify.answer import no_answer, plain, read_answer, tail, to_ascii, verdict
 
-__all__ = ["verify_choice"]
+__all__ = ["gold_letter", "verify_choice"]
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -49,7 +49,7 @@ def verify_choice(text: str, gold: Any, *, choices: Sequence[str] | None = None)
         DataError: the gold names no option, or there are more than ten options.
     """
     options = [_normalise(str(choice)) for choice in choices] if choices else []
-    expected = _gold_letter(gold, options)
+    expected = gold_letter(gold, choices or ())
     answer = read_answer(text)
     if answer is None:
         return no_answer("no option")
@@ -62,7 +62,13 @@ def verify_choice(text: str, gold: Any, *, choices: Sequence[str] | None = None)
     return verdict(float(right), correct=right, answer=", ".join(sorted(letters)), rule=rule)
 
 
-def _gold_letter(gold: Any, options: list[str]) -> str:
+def gold_letter(gold: Any, choices: Sequence[str] = ()) -> str:
+    """The letter of the gold option, which is given as letter or text.
+
+    Raises:
+        DataError: it names no option, or there are more than ten.
+    """
+    options = [_normalise(str(choice)) for choice in choices]
     if len(options) > len(LETTERS):
         raise DataError(f"a choice has at most {len(LETTERS)} options, got {len(options)}")
     known = LETTERS[: len(options)] if options else LETTERS

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from mimovl.verify.math_process import ANSWER_SECONDS, Comparison, MathProcess
+from mimovl.verify.math_process import ANSWER_SECONDS, Comparison, MathProcess, Rule
 
 __all__ = ["MathPool", "shared_pool"]
 
@@ -35,16 +35,16 @@ class MathPool:
         self._free: queue.LifoQueue[MathProcess] = queue.LifoQueue()  # a lone caller keeps to one worker
         for process in self._processes:
             self._free.put(process)
-        self._kept: OrderedDict[tuple[str, str, bool], Comparison] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], Comparison] = OrderedDict()
         self._lock = threading.Lock()
 
     def compare(
-        self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS, alone: bool = False, keep: bool = True
+        self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS, rule: Rule = "pair", keep: bool = True
     ) -> Comparison:
         """Compare two expressions in the next free worker; see ``MathProcess.compare``."""
         if self._owner != os.getpid():
             self._reset()  # a forked child has no workers of its own yet
-        question = (gold, answer, alone)
+        question = (gold, answer, rule)
         if keep:
             with self._lock:
                 known = self._kept.get(question)
@@ -53,7 +53,7 @@ class MathPool:
                     return known
         process = self._free.get()
         try:
-            comparison = process.compare(gold, answer, timeout=timeout, alone=alone)
+            comparison = process.compare(gold, answer, timeout=timeout, rule=rule)
         finally:
             self._free.put(process)
         if keep and comparison in ("equal", "different", "unread"):
@@ -64,12 +64,12 @@ class MathPool:
         return comparison
 
     def compare_many(
-        self, pairs: Sequence[tuple[str, str]], *, alone: bool = False, keep: bool = True
+        self, pairs: Sequence[tuple[str, str]], *, rule: Rule = "pair", keep: bool = True
     ) -> list[Comparison]:
         """Compare (gold, answer) pairs in all workers at once, in order."""
 
         def one(pair: tuple[str, str]) -> Comparison:
-            return self.compare(*pair, alone=alone, keep=keep)
+            return self.compare(*pair, rule=rule, keep=keep)
 
         if len(pairs) < 2 or self.workers < 2:
             return [one(pair) for pair in pairs]

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["ANSWER_SECONDS", "Comparison", "MathProcess", "math_verify_installed"]
+__all__ = ["ANSWER_SECONDS", "Comparison", "MathProcess", "Rule", "math_verify_installed"]
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
@@ -26,6 +26,7 @@ ANSWER_SECONDS = 10.0
 CPU_SECONDS = 1.5
 """Of the worker's own time for one question: the slowest fair one was measured at 0.5."""
 
+Rule = Literal["pair", "alone", "suite"]
 Comparison = Literal["equal", "different", "unread", "timeout", "crashed"]
 
 
@@ -48,12 +49,13 @@ class MathProcess:
         self._buffer = b""
         self._lock = threading.Lock()
 
-    def compare(self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS, alone: bool = False) -> Comparison:
+    def compare(self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS, rule: Rule = "pair") -> Comparison:
         """Ask whether two LaTeX expressions are equal; never raises, never takes longer than start plus timeout.
 
-        With ``alone`` the answer is a whole completion, from which Math-Verify takes the expression by its own rules.
+        ``rule`` says what the answer is: one expression ("pair"), or a whole completion that Math-Verify reads by its
+        own defaults ("alone") or with the settings of MiMo-VL's suite ("suite").
         """
-        question = {"gold": gold, "answer": answer, "seconds": CPU_SECONDS, "alone": alone}
+        question = {"gold": gold, "answer": answer, "seconds": CPU_SECONDS, "rule": rule}
         with self._lock:
             try:
                 self._ensure_started()

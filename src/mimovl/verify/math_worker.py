@@ -9,8 +9,8 @@ timer of its own CPU seconds with no handler, so even a C loop that never return
 then writes ``{"lost": "timeout"}`` and forks another child in milliseconds; a new interpreter would take a second.
 Memory: the child has a limit, and is replaced after so many questions, because the library's caches only grow.
 
-With ``"alone": true`` the answer is a whole completion, read and compared by the library alone, as benchmarks do
-with the peer. This file must not import mimovl, slow to start.
+``"rule"`` is "pair", two expressions; "alone", a whole completion that the library reads by its defaults; or "suite",
+the same with the settings of MiMo-VL's evaluation suite. This file must not import mimovl, slow to start.
 """
 
 from __future__ import annotations
@@ -47,10 +47,21 @@ def compare(request: dict[str, Any]) -> dict[str, object]:
     # LaTeX only: the plain-expression parser of the library evaluates Python through sympy.
     latex = LatexExtractionConfig(boxed_match_priority=0)
     try:
-        if request.get("alone"):
+        rule = request.get("rule", "pair")
+        if rule == "alone":
             config = [LatexExtractionConfig(), ExprExtractionConfig()]
             gold = parse(boxed(request["gold"]), extraction_config=config, parsing_timeout=None)
             answer = parse(request["answer"], extraction_config=config, parsing_timeout=None)
+        elif rule == "suite":
+            text = request["gold"]
+            if text.startswith("$") and text.endswith("$"):
+                text = boxed(text.strip("$"))
+            elif "\\boxed" not in text:
+                text = boxed(text)
+            gold, answer = (
+                parse(one, extraction_mode="first_match", extraction_config=[suite_config()], parsing_timeout=None)
+                for one in (text, request["answer"])
+            )
         else:
             gold, answer = (
                 parse(boxed(text), extraction_config=[latex], fallback_mode="no_fallback", parsing_timeout=None)
@@ -60,6 +71,17 @@ def compare(request: dict[str, Any]) -> dict[str, object]:
         return {"read": read, "equal": read and bool(verify(gold, answer, strict=True, timeout_seconds=None))}
     except Exception as error:  # the text is a stranger's: any failure of the library is "not graded"
         return {"read": False, "equal": False, "error": type(error).__name__}
+
+
+def suite_config() -> Any:
+    """How MiMo-VL's suite has the library read LaTeX: the last box, units dropped."""
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
+    from math_verify import LatexExtractionConfig
+
+    normalisation = NormalizationConfig(
+        basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="last", equations=False
+    )
+    return LatexExtractionConfig(boxed_match_priority=0, normalization_config=normalisation)
 
 
 def boxed(text: str) -> str:
