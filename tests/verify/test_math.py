@@ -29,7 +29,7 @@ TABLE = rows(
     ("13", 12, 0, WRONG, "plain numbers are decided", RULES_ONLY),
     (r"\boxed{\sqrt{2}}", r"\frac{2}{\sqrt{2}}", 1, RIGHT, "roots are exact", RULES_ONLY),
     (r"\boxed{10^{10^{10}}}", "10", 0, UNGRADED, "a tower of powers is not computed", RULES_ONLY),
-    (r"\boxed{1/0}", "1", 0, UNGRADED, "no division by zero", RULES_ONLY),
+    (r"\boxed{1/0}", "1", 0, WRONG, "a division by zero equals nothing", RULES_ONLY),
     (r"\boxed{" + "(" * 200 + "1" + ")" * 200 + "}", "1", 0, UNGRADED, "absurd nesting", RULES_ONLY),
     (r"\boxed{" + "1+" * 5000 + "1}", "5001", 0, WRONG, "too long for an answer", RULES_ONLY),
     ("", "1", 0, UNREAD, "empty", RULES_ONLY),

@@ -107,9 +107,9 @@ def read_boxes(answer: Answer) -> list[Box | None]:
 
 
 def read_numbers(text: str) -> list[float] | None:
-    """Comma-separated numbers that fill the whole text, else None; one that overflows is infinite."""
-    parts = [part.strip() for part in text.split(",", 9)]
-    if any(len(part) > MAX_NUMBER_CHARS and not part.isascii() for part in parts):
+    """Numbers between commas, or spaces, that fill the whole text, else None; one that overflows is infinite."""
+    parts = [part.strip() for part in text.split(",", 9)] if "," in text else text.split(None, 9)
+    if not parts or any(len(part) > MAX_NUMBER_CHARS and not part.isascii() for part in parts):
         return None
     if not all(_NUMBER.fullmatch(part) for part in parts):
         return None

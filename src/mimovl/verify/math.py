@@ -29,7 +29,7 @@ from mimovl.verify.choice import verify_choice
 from mimovl.verify.judge import Judge
 from mimovl.verify.math_answer import MAX_CHARS, math_candidates
 from mimovl.verify.math_compare import compare_readings
-from mimovl.verify.math_forms import Form, Quantity, Words
+from mimovl.verify.math_forms import Form, Group, Quantity, Words
 from mimovl.verify.math_pool import shared_pool
 from mimovl.verify.math_process import Comparison, math_verify_installed
 from mimovl.verify.math_read import read_forms
@@ -108,6 +108,7 @@ def start_math(
         if by_letter.outcome is not Outcome.NO_ANSWER and by_letter.rule in _LETTER_RULES:
             return verdict(by_letter.score, correct=by_letter.score == 1, answer=by_letter.answer, rule="option letter")
     candidates = math_candidates(text)
+    boxed = "\\boxed" in text or "\\fbox" in text
     if not candidates:
         return no_answer("no expression")
     gold_readings: list[Form] | None = None
@@ -124,13 +125,23 @@ def start_math(
         if gold_readings is None:
             gold_readings = _with_unit(read_forms(str(gold)), asked)
         readings = _with_unit(read_forms(candidate), asked)
-        if isinstance(readings[0], Words) and not readings[0].known and candidate is not candidates[-1]:
+        if _unread(readings[0]):
             unread = unread or given
-            continue
+            if candidate is not candidates[-1]:
+                continue
+            if _only_words(unread) and not boxed and not isinstance(gold_readings[0], Words):
+                return no_answer("no expression")
         return _decide(given, expected, readings, gold_readings, symbolic, (tolerance, relative_tolerance))
     if unread is None:
         return no_answer("no expression")
     return Pending(unread, expected, "no expression was read")
+
+
+def _unread(form: Form) -> bool:
+    """Whether a reading is only a sentence."""
+    if isinstance(form, Group):
+        return any(_unread(item) for item in form.items)
+    return isinstance(form, Words) and not form.known
 
 
 _OPTION = re.compile(r"\(?\s*[A-J]\s*\)?")
@@ -262,6 +273,8 @@ def _not_for_math_verify(
     for form in (readings[0], gold_readings[0]):
         if isinstance(form, Quantity) and form.unit is not None:
             return "units differ"  # Math-Verify drops units: 5 cm would equal 5 m
+    if ("dots" in given or "..." in given) != ("dots" in gold or "..." in gold):
+        return "dots on one side"  # Math-Verify drops them: {0,1,2,…} would equal {0,1,2}
     if _only_words(given) or _only_words(gold):
         return "words differ"  # Math-Verify multiplies their letters: "evil" would equal "live"
     if max(len(given), len(gold)) > MAX_SYMBOLIC_CHARS or not _balanced(given):

@@ -22,6 +22,13 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _FORMULA = re.compile(
     r"\$\$(?P<display>[^$]+)\$\$|\$(?P<inline>[^$\n]+)\$|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]", re.DOTALL
 )
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}")
+_BOLD = re.compile(r"\*\*(?![\w(\\])|(?<![\w)}])\*\*")
+_NUMBER_AT_END = re.compile(
+    r"(?<![\w.,/^*+(-])[-+]?\$?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?(?:\s?(?:%|°[CF]?|[a-zA-Z]{1,12}(?:\^?[23])?|[\u4e00-\u9fff]{1,4}))?$"
+)
+_NUMBER_AT_START = re.compile(r"[-+]?\$?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?\s?%?(?=[\s,;.]|$)")
+_NO_CONCLUSION = re.compile(r"\b(?:or|not|either|between|n't|cannot|unless|except)\b|n['’]t\b|不|或|非")
 _REASON = re.compile(
     r"\s*[,(;，；]?\s*"
     r"(?:\b(?:because|since|as|which|so that|where the|if you|assuming|given that)\b|因为|由于|其中).*$",
@@ -62,12 +69,15 @@ def math_candidates(text: str) -> list[str]:
     last = _last_formula(tail(whole))
     if last:
         found.append(last)
-    line = tail(whole).rstrip(" .。\n").rpartition("\n")[2]
+    line = _BOLD.sub("", tail(whole).rstrip(" .。\n").rpartition("\n")[2])
     concluded = _LEAD.sub("", re.split(r"(?<=[.。;；!])\s+|[，,]\s*(?=所以|因此|故|so |hence|thus)", line)[-1], count=1)
     if concluded:
         found.append(_trimmed(concluded))
     if "=" in line:
         found.append(plain(line.rpartition("=")[2].strip(" $*")))
+    number = _NUMBER_AT_END.search(concluded.strip(" $*.。")) if not marked else None
+    if number and not _NO_CONCLUSION.search(concluded):
+        found.append(number[0])
     return [part for part in dict.fromkeys(part.strip() for part in found) if part]
 
 
@@ -82,7 +92,7 @@ def _joined_boxes(text: str) -> str | None:
         content, close = _content(text, match.end())
         if content is None:
             return None
-        between = text[end : match.start()]
+        between = _TEXT.sub(r" \1 ", text[end : match.start()])
         if parts and not _JOINT.fullmatch(between):
             parts = []
         parts.append(content)
@@ -103,7 +113,7 @@ def _content(text: str, start: int) -> tuple[str | None, int]:
 
 def _from_line(line: str) -> list[str]:
     """What a line after "the answer is" gives: its leading formulas, else the line without its explanation."""
-    line = line.strip("* ")
+    line = _BOLD.sub("", line).strip("* ")
     formulas = list(_FORMULA.finditer(line))
     found = []
     if formulas and formulas[0].start() <= 2:
@@ -111,6 +121,9 @@ def _from_line(line: str) -> list[str]:
     found.append(_trimmed(line))
     if formulas:
         found.append(_inside(formulas[-1]))
+    leading = _NUMBER_AT_START.match(line)
+    if leading:
+        found.append(leading[0])
     first_sentence = re.split(r"(?<=[^\d\s])[.。]\s+|[。]|(?<=\d)\.\s", line)[0]
     if first_sentence != line:
         found.append(_trimmed(first_sentence))
@@ -143,6 +156,9 @@ def _inside(match: re.Match[str]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    text = _REASON.sub("", text) if len(text) <= MAX_CHARS else text
-    text = plain(text.strip().strip("*").strip())
-    return plain(_LEAD.sub("", text, count=1).rstrip(".。")) if len(text) <= MAX_CHARS else text
+    if len(text) > MAX_CHARS:
+        return text
+    text = plain(_BOLD.sub("", _REASON.sub("", text)).strip())
+    words = _TEXT.sub(r"\1", text).strip()
+    without = _LEAD.sub("", words, count=1)
+    return plain((without if without != words else text).rstrip(".。"))

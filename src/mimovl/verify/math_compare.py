@@ -45,6 +45,9 @@ def compare_forms(gold: Form, given: Form) -> bool | None:
     if isinstance(gold, Ratio) or isinstance(given, Ratio):
         return _ratios(gold, given)
     if isinstance(gold, Matrix) or isinstance(given, Matrix):
+        for form in (gold, given):
+            if isinstance(form, Quantity) and variables(form.node):
+                return None  # a letter may be the name of a matrix
         return _matrices(gold, given)
     if isinstance(gold, Group) and isinstance(given, Group):
         return _groups(gold, given)
@@ -59,8 +62,11 @@ def _words(gold: Form, given: Form) -> bool | None:
         if gold.text == given.text:
             return True
         return False if gold.known and given.known else None
-    words = gold if isinstance(gold, Words) else given
-    return False if isinstance(words, Words) and words.known else None
+    words, other = (gold, given) if isinstance(gold, Words) else (given, gold)
+    assert isinstance(words, Words)
+    if words.text == "infinitely many" and isinstance(other, Quantity):
+        return other.node == Node("name", name="inf")
+    return False if words.known else None
 
 
 # ---------------------------------------------------------------- quantities
@@ -69,6 +75,8 @@ def _words(gold: Form, given: Form) -> bool | None:
 def _quantities(gold: Quantity, given: Quantity) -> bool | None:
     if gold.unit is None and given.unit is None:
         return equal_nodes(gold.node, given.node)
+    if _is_numeral(gold.unit) or _is_numeral(given.unit):
+        return _numerals(gold, given)
     if gold.unit is None or given.unit is None:
         return _one_unit(gold, given)
     if gold.unit.dimension == given.unit.dimension:
@@ -94,9 +102,23 @@ def _one_unit(gold: Quantity, given: Quantity) -> bool | None:
     same = equal_nodes(gold.node, given.node)
     if not same and unit.dimension == (("degree", 1),):
         return equal_nodes(_radians(gold), _radians(given)) or same
-    if unit.dimension[0][0] == "base":  # 1011_2: the digits without the base
-        return None
     return same
+
+
+def _is_numeral(unit: Unit | None) -> bool:
+    return unit is not None and bool(unit.dimension) and unit.dimension[0][0] == "numeral"
+
+
+def _numerals(gold: Quantity, given: Quantity) -> bool | None:
+    """1011_2 against another numeral, by value, or against bare digits, which may leave the base out."""
+    if not (_is_numeral(gold.unit) and _is_numeral(given.unit)):
+        numeral, bare = (gold, given) if _is_numeral(gold.unit) else (given, gold)
+        value = bare.node.value
+        if bare.unit or bare.node.op != "number" or value.denominator != 1:
+            return False
+        assert numeral.unit is not None  # its factor holds the digits, read as hexadecimal
+        return int(str(value), 16) == numeral.unit.factor or (numeral is given and numeral.node == bare.node)
+    return equal_nodes(gold.node, given.node)
 
 
 def _in_base(quantity: Quantity) -> Node:

@@ -13,8 +13,14 @@ from mimovl.verify.units import Unit, parse_unit
 
 __all__ = ["read_quantities"]
 
-_ABOUT = re.compile(r"^(?:about|approximately|approx\.?|around|exactly|约为?|大约|共)\s*")
-_UNIT_START = re.compile(r"(?<=[\d)}\]!\s.a-z])(?=[A-Za-z°%µμΩ¢€£¥$/\u4e00-\u9fff])|(?<=[A-Z°])(?=[°%\u4e00-\u9fff])")
+_ABOUT = re.compile(
+    r"^(?:about|approximately|approx\.?|around|exactly|约为?|大约|共|第(?=[\d一二三四五六七八九十])"
+    r"|[\u4e00-\u9fff]{1,12}(?:为|是|等于)(?=[-+\d\\√π(]))\s*"
+)
+_UNIT_START = re.compile(
+    r"(?<=[\d)}\]!\s.a-z])(?=[A-Za-z°%‰µμΩ¢€£¥$/\u4e00-\u9fff])"
+    r"|(?<=[A-Z°])(?=[°%\u4e00-\u9fff])|(?<=[\s\d])(?=\\Omega)"
+)
 _CURRENCY = re.compile(r"^(-?)\s*([¥€£])\s*(?=[\d.])")
 _COMPOUND = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+|[\u4e00-\u9fff]+)\s*(?:and\s*|又|,\s*)?")
 _BASE = re.compile(r"([0-9A-F]+)\s*_\s*\{?\s*(\d{1,2}|two|eight|ten)\s*\}?")
@@ -23,6 +29,9 @@ _BASE = re.compile(r"([0-9A-F]+)\s*_\s*\{?\s*(\d{1,2}|two|eight|ten)\s*\}?")
 def read_quantities(text: str) -> list[Form]:
     """All readings of a text as one quantity: with its unit, then as an expression alone, then as a number in words."""
     text = _ABOUT.sub("", text)
+    worded = english_number(text) if text[:1].isalpha() and text.isascii() else None
+    if worded is not None:
+        return [Quantity(number(worded))]
     readings: list[Form] = []
     currency = _CURRENCY.match(text)
     if currency:
@@ -33,7 +42,7 @@ def read_quantities(text: str) -> list[Form]:
     if based:
         digits, base = based[1], {"two": 2, "eight": 8, "ten": 10}.get(based[2]) or int(based[2])
         if 2 <= base <= 16 and len(digits) < 60 and all(int(digit, 16) < base for digit in digits):
-            return [Quantity(number(int(digits, base)), Unit((("base", base),), Fraction(1)))]
+            return [Quantity(number(int(digits, base)), Unit((("numeral", base),), Fraction(int(digits, 16))))]
     readings.extend(_with_unit(text))
     try:
         readings.append(Quantity(parse_expression(normalise(text))))

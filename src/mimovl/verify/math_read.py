@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-from mimovl.verify.algebra import Node, NotAnExpression, normalise, parse_expression
+from mimovl.verify.algebra import Node, NotAnExpression, equal_nodes, normalise, parse_expression
 from mimovl.verify.algebra.nodes import variables
-from mimovl.verify.math_forms import Form, Group, Matrix, Quantity, Ratio, Region, Relation, Words
+from mimovl.verify.math_forms import Form, Group, Quantity, Ratio, Region, Relation, Words
+from mimovl.verify.math_matrix import read_matrix
 from mimovl.verify.math_quantity import read_quantities
 from mimovl.verify.math_regions import ALL, NONE, Piece, complement, intersection, point, solve_linear
 from mimovl.verify.math_text import WORDS, split_top, strip_group, unwrap_text
@@ -52,28 +53,10 @@ def _known_words(text: str) -> Form | None:
 
 # ---------------------------------------------------------------- matrices, unions, lists
 
-_MATRIX = re.compile(
-    r"\\begin\s*\{(?P<kind>[pbvBV]?matrix|array|cases|aligned)\}(?:\s*\{[^{}]*\})?(?P<body>.*)\\end\s*\{(?P=kind)\}",
-    re.DOTALL,
-)
-
 
 def _matrix(text: str, depth: int) -> list[Form]:
-    inner = text
-    for left, right in (("(", ")"), ("[", "]")):
-        if text.startswith(left + "\\begin") and text.endswith("}" + right):
-            inner = text[1:-1]
-    match = _MATRIX.fullmatch(inner)
-    if match is None:
-        return []
-    lines = [line for line in re.split(r"\\\\(?:\s*\[[^\]]*\])?", match["body"]) if line.strip()]
-    if match["kind"] in ("cases", "aligned"):
-        return _several(", ".join(line.replace("&", " ") for line in lines), depth) if len(lines) > 1 else []
-    try:
-        rows = tuple(tuple(parse_expression(normalise(cell)) for cell in line.split("&")) for line in lines)
-    except NotAnExpression:
-        return []
-    return [Matrix(rows)] if rows and len({len(row) for row in rows}) == 1 else []
+    read = read_matrix(text)
+    return _several(read, depth) if isinstance(read, str) else read
 
 
 _WHOLE_NUMBERS = re.compile(
@@ -230,6 +213,7 @@ def _is_call(text: str) -> bool:
 
 
 def _chain(text: str, depth: int) -> list[Form]:
+    text = re.sub(r"^(?:for\s+)?(?:all|any|every)\s+(?=[a-z]\b)", "", text)
     signs = [match[0] for match in _SIGN.finditer(text)]
     if not signs:
         return []
@@ -251,10 +235,13 @@ def _chain(text: str, depth: int) -> list[Form]:
     return _inequality(nodes, signs)
 
 
+_COMBINATORIC = re.compile(r"[ACP]_\{?\w+\}?\^\{?\w+\}?(?:_\{?\w+\}?)?")
+
+
 def _equation(parts: list[str], depth: int) -> list[Form]:
     readings: list[Form] = []
     named = _is_name(parts[0]) or not parts[0]
-    if named or len(parts) > 2:
+    if named or len(parts) > 2 or _COMBINATORIC.fullmatch(parts[0]):
         readings.extend(_read(parts[-1], depth + 1))
     try:
         left, right = (parse_expression(normalise(part)) for part in (parts[0], parts[-1]))
@@ -262,6 +249,8 @@ def _equation(parts: list[str], depth: int) -> list[Form]:
         return readings
     if len(parts) > 2 and not variables(left):
         return readings
+    if not readings and equal_nodes(left, right):
+        readings.extend(_read(parts[-1], depth + 1))  # an identity that ends in the answer
     relation = Relation("=", left, right, name=" ".join(parts[0].split()) if named else "")
     if not readings and not variables(left) and not variables(right):
         return _read(parts[-1], depth + 1)  # 2+3=5 concludes in 5
@@ -295,7 +284,8 @@ def _set(text: str, depth: int) -> list[Form]:
         return [Region(NONE)]
     built = split_top(inner, (r"\mid", "|", ":"))
     if len(built) == 2:
-        return _read(built[1], depth + 1)
+        plain_name = re.fullmatch(r"\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?)?\s*", built[0])
+        return _read(built[1], depth + 1) if plain_name else []
     parts = split_top(inner, (",", ";"))
     if len(parts) > MAX_ITEMS:
         return []
@@ -309,6 +299,8 @@ def _bracket(text: str, depth: int) -> list[Form]:
     inner_text = text
     if text.startswith(r"\langle") and text.endswith(r"\rangle"):
         inner_text = "(" + text[7:-7] + ")"
+    if re.match(r"[A-Z]'?\s*\([^()]*,", inner_text):
+        inner_text = inner_text[inner_text.index("(") :]  # the point P(3,4)
     if inner_text[0] not in "([" or inner_text[-1] not in ")]" or len(inner_text) < 3:
         return []
     inner = inner_text[1:-1]
@@ -325,7 +317,7 @@ def _bracket(text: str, depth: int) -> list[Form]:
         if isinstance(low, Quantity) and isinstance(high, Quantity) and not low.unit and not high.unit:
             ends = inner_text[0] == "[", inner_text[-1] == "]"
             readings.append(Region((Piece(low.node, ends[0], high.node, ends[1]),)))
-            if ends[0] == ends[1]:
+            if not any(ends):
                 readings.insert(0, Group("tuple", tuple(first)))
             return readings
     return [Group("tuple", tuple(first))]
@@ -342,7 +334,7 @@ def _closes_at_end(text: str) -> bool:
 
 
 def _ratio(text: str, depth: int) -> list[Form]:
-    parts = split_top(text, (r"\colon", ":", "∶"))
+    parts = split_top(text, (r"\colon", ":", "∶", " to ", "比"))
     if len(parts) < 2 or len(parts) > 8:
         return []
     try:

@@ -166,6 +166,10 @@ def solve_linear(left: Node, right: Node, sign: str) -> tuple[Piece, ...] | None
     names = variables(left) | variables(right)
     if len(names) != 1:
         return None
+    if right.op == "abs" and not variables(left):
+        left, right, sign = right, left, {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}.get(sign, sign)
+    if left.op == "abs" and not variables(right) and sign != "\\ne":
+        return _absolute(left.args[0], right, sign)
     if left.op == "name" and not variables(right):
         return _half(right, sign, flipped=False)
     if right.op == "name" and not variables(left):
@@ -181,6 +185,16 @@ def solve_linear(left: Node, right: Node, sign: str) -> tuple[Piece, ...] | None
     if difference.den is not ONE or not slope or len(difference.num) > (2 if constant else 1):
         return None
     return _half(number(-constant / slope), sign, flipped=slope < 0)
+
+
+def _absolute(inner: Node, bound: Node, sign: str) -> tuple[Piece, ...] | None:
+    """|u| < c is −c < u < c; |u| > c is u < −c or u > c."""
+    below = sign in ("<", "\\le")
+    opposite = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le"}[sign]
+    upper, lower = solve_linear(inner, bound, sign), solve_linear(inner, call("neg", bound), opposite)
+    if upper is None or lower is None:
+        return None
+    return intersection(upper, lower) if below else (*lower, *upper)
 
 
 def _half(end: Node, sign: str, *, flipped: bool) -> tuple[Piece, ...]:

@@ -14,7 +14,9 @@ _MEANINGS = {
         r"\emptyset | no solution | no solutions | no real solution | no real solutions | no solution exists | "
         "no solutions exist | there is no solution | there are no solutions | there is no real solution | "
         "there are no real solutions | has no solution | the empty set | empty set | the equation has no solution | "
-        "无解 | 无实数解 | 没有解 | 没有实数解 | 方程无解 | 空集 | 原方程无解 | 无实根"
+        "无解 | 无实数解 | 没有解 | 没有实数解 | 方程无解 | 空集 | 原方程无解 | 无实根 | 方程无实数解 | "
+        "方程没有实数解 | "
+        "方程没有解 | 方程组无解"
     ),
     "all": (
         r"\mathbb{R} | \mathbb r | r | \r | all real numbers | all reals | all real x | every real number | "

@@ -105,7 +105,7 @@ def parse_choice(text: str, letters: Sequence[str], options: Mapping[str, str]) 
 
 
 def read_suite_action(text: str) -> dict[str, Any] | None:
-    """The action of a fenced JSON block, or from the first {"action": to the last brace; None if that does not parse."""
+    """The action of a fenced JSON block, or from the first {"action": to the last brace; None if it does not parse."""
     fenced = re.search(r"```json(.*)```", text, re.DOTALL)
     body = fenced[1].strip() if fenced else text[text.find('{"action":') : text.rfind("}") + 1]
     try:

@@ -56,6 +56,8 @@ def find_english_numbers(text: str) -> list[int]:
 def english_number(text: str) -> Fraction | None:
     """The number that is the whole text, else None."""
     words = [word for word in _WORD.findall(text.lower()) if word not in ".!"]
+    if words[-1:] == ["dozen"] and len(words) == 2:
+        return Fraction(12 * (1 if words[0] in ("a", "one") else _SMALL.get(words[0], 0))) or None
     known = _SMALL.keys() | _TENS.keys() | _SCALES.keys() | {"hundred", "and"}
     if not words or len(words) > 12 or not known.issuperset(words):
         return None
@@ -82,6 +84,12 @@ def chinese_number(text: str) -> Fraction | None:
         return None if value is None else -value
     if "分之" in text:
         return _chinese_fraction(text)
+    if text in ("半", "一半"):
+        return Fraction(1, 2)
+    if text in ("一双", "一对"):
+        return Fraction(2)
+    if len(text) == 2 and text[1] == "成" and text[0] in _DIGITS:
+        return Fraction(_DIGITS[text[0]], 10)
     whole, point, decimals = text.partition("点")
     if not whole or len(text) > 20 or any(character not in _NUMERAL for character in whole):
         return None

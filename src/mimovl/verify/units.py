@@ -105,6 +105,7 @@ _PLAIN: dict[str, tuple[tuple[tuple[str, int], ...], Fraction]] = {
     "°F": ((("fahrenheit", 1),), Fraction(1)),
     "%": ((), Fraction(1, 100)),
     "percent": ((), Fraction(1, 100)),
+    "‰": ((), Fraction(1, 1000)),
     "$": ((("dollar", 1),), Fraction(1)),
     "dollar": ((("dollar", 1),), Fraction(1)),
     "usd": ((("dollar", 1),), Fraction(1)),
@@ -115,7 +116,9 @@ _PLAIN: dict[str, tuple[tuple[tuple[str, int], ...], Fraction]] = {
     "£": ((("pound sterling", 1),), Fraction(1)),
     "¥": ((("yuan", 1),), Fraction(1)),
     "yuan": ((("yuan", 1),), Fraction(1)),
+    "jiao": ((("yuan", 1),), Fraction(1, 10)),
     "dozen": ((), Fraction(12)),
+    "Omega": (_SYMBOLS["Ω"][0], Fraction(1)),
     "ohm": (_SYMBOLS["Ω"][0], Fraction(1)),
     "unit": ((), Fraction(1)),
 }
@@ -128,7 +131,8 @@ _CHINESE: dict[str, str] = {
     "毫米": "mm", "厘米": "cm", "分米": "dm", "千米": "km", "公里": "km", "米": "m", "毫克": "mg", "千克": "kg",
     "公斤": "kg", "克": "g", "吨": "t", "毫升": "mL", "升": "L", "秒": "s", "分钟": "min", "分": "min", "小时": "h",
     "时": "h", "天": "day", "日": "day", "周": "week", "个月": "month", "年": "year", "公顷": "ha", "度": "°",
-    "摄氏度": "°C", "元": "¥", "人民币": "¥", "块钱": "¥", "美元": "$", "欧元": "€", "伏": "V", "伏特": "V", "安": "A",
+    "摄氏度": "°C", "元": "¥", "角": "jiao",
+    "人民币": "¥", "块钱": "¥", "美元": "$", "欧元": "€", "伏": "V", "伏特": "V", "安": "A",
     "安培": "A", "欧": "Ω", "欧姆": "Ω", "瓦": "W", "瓦特": "W", "牛": "N", "牛顿": "N", "焦": "J", "焦耳": "J",
     "单位": "unit", "帕": "Pa", "赫兹": "Hz", "弧度": "rad",
 }  # fmt: skip
@@ -137,7 +141,7 @@ _CLASSIFIERS = "个只条颗张辆本位名处块朵件次种枚台支头匹座�
 
 _PART = re.compile(
     r"\s*(?P<op>/|\*|per\b|每|(?=\S))\s*(?P<open>\(?)\s*"
-    r"(?P<unit>°[CF]?|[%$€£¥¢]|[A-Za-zµμΩ]+|[\u4e00-\u9fff]+)\s*"
+    r"(?P<unit>°[CF]?|[%‰$€£¥¢]|[A-Za-zµμΩ]+|[\u4e00-\u9fff]+)\s*"
     r"(?:\^\s*\{?\s*(?P<power>-?\d)\s*\}?|(?P<digit>[23])(?![\d.]))?\s*(?P<close>\)?)"
 )
 

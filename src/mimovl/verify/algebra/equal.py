@@ -50,18 +50,26 @@ def _equal(first: Node, second: Node, log_base: str) -> bool | None:
         return first.name == second.name
     work = Arithmetic()
     try:
-        one = evaluate(first, work, log_base=log_base)
-        two = evaluate(second, work, log_base=log_base)
+        one, two = (_value(node, work, log_base) for node in (first, second))
+        if one is None or two is None:
+            return False if one is not two else None  # a division by zero equals no value
         same, cross = work.is_zero_difference(one, two)
         if same:
             return True
         if independent(cross):
             return False
-    except (Undecided, ZeroDivisionError):
+    except Undecided:
         pass
     except RecursionError:
         return None
     return False if _differ(first, second, 10.0 if log_base == "10" else 2.718281828459045) else None
+
+
+def _value(node: Node, work: Arithmetic, log_base: str) -> Exact | None:
+    try:
+        return evaluate(node, work, log_base=log_base)
+    except ZeroDivisionError:
+        return None
 
 
 def _differ(first: Node, second: Node, log_base: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import comb, factorial
 
-from mimovl.verify.algebra.exact import ONE, Arithmetic, Exact, Undecided, generator, key, rational
+from mimovl.verify.algebra.exact import ONE, Arithmetic, Exact, Undecided, generator, is_rational, key, rational
 from mimovl.verify.algebra.nodes import Node
 from mimovl.verify.algebra.powers import absolute, logarithm, power
 from mimovl.verify.algebra.trigonometry import ANGLE_FUNCTIONS, INVERSE_FUNCTIONS, trigonometric
@@ -13,6 +13,7 @@ from mimovl.verify.algebra.trigonometry import ANGLE_FUNCTIONS, INVERSE_FUNCTION
 __all__ = ["evaluate"]
 
 MAX_FACTORIAL = 3000
+MAX_LOWER = 12
 
 
 def evaluate(node: Node, work: Arithmetic, *, log_base: str = "10") -> Exact:
@@ -74,7 +75,39 @@ def _function(op: str, values: list[Exact], work: Arithmetic, log_base: str) -> 
         cosine = work.add(up, down)
         half = rational(Fraction(1, 2))
         return work.divide(sine, cosine) if op == "tanh" else work.multiply(half, sine if op == "sinh" else cosine)
+    if op == "abs":
+        modulus = _modulus(values[0], work)
+        if modulus is not None:
+            return modulus
+    if op == "binom":
+        lower = values[1].rational()
+        if not is_rational(values[0]) and lower is not None and lower.denominator == 1 and 0 <= lower <= MAX_LOWER:
+            return _falling(values[0], int(lower), work)
     return _of_numbers(op, values)
+
+
+def _falling(upper: Exact, lower: int, work: Arithmetic) -> Exact:
+    """Evaluate n over k as the polynomial n (n − 1) … / k!."""
+    result = rational(1)
+    for step in range(lower):
+        factor = work.add(upper, rational(-step))
+        result = work.multiply(result, work.multiply(factor, rational(Fraction(1, step + 1))))
+    return result
+
+
+_I = ("c:i", Fraction(1))
+
+
+def _modulus(value: Exact, work: Arithmetic) -> Exact | None:
+    """√(a² + b²) of a number a + bi with real a and b; None for anything else."""
+    if value.den is not ONE or not any(_I in monomial for monomial in value.num):
+        return None
+    if any(name[0] not in "p" and name not in ("c:pi", "c:e", "c:i") for m in value.num for name, _ in m):
+        return None
+    real = Exact({m: c for m, c in value.num.items() if _I not in m})
+    imaginary = Exact({tuple(g for g in m if g != _I): c for m, c in value.num.items() if _I in m})
+    squares = work.add(work.multiply(real, real), work.multiply(imaginary, imaginary))
+    return power(work, squares, rational(Fraction(1, 2)))
 
 
 def _of_numbers(op: str, values: list[Exact]) -> Exact:

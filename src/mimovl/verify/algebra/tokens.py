@@ -128,6 +128,8 @@ _REWRITES = [
         (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])", "°"),
         (r"\\%", "%"),
         (r"\\(?:bar|dot)\s*(\d)", r"\\overline{\1}"),
+        (r"\\(?:bar|dot)\s*\{(?=\d)", r"\\overline{"),
+        (r"\bper\s+cent\b", "percent"),
         (r"\*\*", "^"),
         (r"[ \t\r\n]+", " "),
     )
@@ -171,6 +173,7 @@ def tokens(text: str, *, grouped: bool = True) -> list[Token]:
     """
     found: list[Token] = []
     position = 0
+    after_word = False
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -178,12 +181,18 @@ def tokens(text: str, *, grouped: bool = True) -> list[Token]:
                 break
             raise NotAnExpression
         kind, word = str(match.lastgroup), match[match.lastgroup or 0]
+        after_word = after_word and kind == "word"
         position = match.end()
         if kind == "grouped" and not grouped:
             kind, word = "number", word.partition(",")[0]
             position = match.start("grouped") + len(word)
         if kind == "word":
-            found.extend(_names(word))
+            names = _names(word)
+            unknown = len(names) > 1 and names[-1].text not in _WORDS
+            if unknown and after_word:
+                raise NotAnExpression  # two words in a row are language
+            after_word = unknown
+            found.extend(names)
         elif kind == "command":
             found.append(Token("command", word))
         elif kind == "sign":
@@ -193,6 +202,9 @@ def tokens(text: str, *, grouped: bool = True) -> list[Token]:
         if len(found) > MAX_TOKENS:
             raise NotAnExpression
     return found
+
+
+_VOWEL = re.compile("[aeiouAEIOU]")
 
 
 def _names(word: str) -> list[Token]:
@@ -205,7 +217,7 @@ def _names(word: str) -> list[Token]:
             return [*(Token("name", letter) for letter in word[: -len(known)]), Token("name", known)]
         if word.startswith(known) and len(word) <= len(known) + 2:
             return [Token("name", known), *(Token("name", letter) for letter in word[len(known) :])]
-    if len(word) > 4:
+    if len(word) > 4 or (len(word) == 4 and _VOWEL.search(word)):
         raise NotAnExpression  # a word of a language, not a product of variables
     return [Token("name", letter) for letter in word]
 
