@@ -25,7 +25,8 @@ _FORMULA = re.compile(
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}")
 _BOLD = re.compile(r"\*\*(?![\w(\\])|(?<![\w)}])\*\*")
 _NUMBER_AT_END = re.compile(
-    r"(?<![\w.,/^*+(-])[-+]?\$?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?(?:\s?(?:%|°[CF]?|[a-zA-Z]{1,12}(?:\^?[23])?|[\u4e00-\u9fff]{1,4}))?$"
+    r"(?:(?<!\S)|(?<=[\u4e00-\u9fff=:：]))[-+]?\$?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?"
+    r"(?:\s?(?:%|°[CF]?|[a-zA-Z]{1,12}(?:\^?[23])?|[\u4e00-\u9fff]{1,4}))?$"
 )
 _NUMBER_AT_START = re.compile(r"[-+]?\$?\d[\d,]{0,30}(?:\.\d{1,30})?(?:/\d{1,30})?\s?%?(?=[\s,;.]|$)")
 _NO_CONCLUSION = re.compile(r"\b(?:or|not|either|between|n't|cannot|unless|except)\b|n['’]t\b|不|或|非")

@@ -76,6 +76,11 @@ class MathPool:
         with ThreadPoolExecutor(self.workers) as threads:
             return list(threads.map(one, pairs))
 
+    def forget(self) -> None:
+        """Drop the comparisons that are kept."""
+        with self._lock:
+            self._kept.clear()
+
     def start(self) -> None:
         """Start all workers now, at once."""
         if self._owner != os.getpid():
