@@ -3,9 +3,9 @@
     python benchmarks/box_matching.py [--boxes 500]
 
 Both sides choose partners with ``scipy.optimize.linear_sum_assignment``; what differs is how the matrix of GIoU is
-made, which is where a loop spends its time. Correctness first: equal matrices, equal sums, on several sizes and with unusable
-boxes among them; on small cases the sum equals that of trying every permutation. The last line is JSON; ``ratio`` is
-the loop's time over ours for the whole matching, the best of three each.
+made, which is where a loop spends its time. Correctness first: equal matrices, equal sums, on several sizes and with
+unusable boxes among them; on small cases the sum equals that of trying every permutation. The last line is JSON;
+``ratio`` is the loop's time over ours for the whole matching, the best of three each.
 """
 
 from __future__ import annotations

@@ -95,53 +95,9 @@ def nesting(rng: random.Random) -> str:
     return opener * depth + middle + closer * closed
 
 
-PIECES = [
-    "a",
-    "1",
-    "1,",
-    "1 ",
-    "-",
-    "^",
-    "\\",
-    "$",
-    "`",
-    "*",
-    "\n",
-    " ",
-    "三",
-    "½",
-    "²",
-    "{",
-    "[1,2,30,40],",
-    "00:03 - ",
-]
-PIECES += [
-    "the answer is ",
-    "A or B, ",
-    r"\boxed{",
-    r"\frac{1}{2}",
-    "<think></think>",
-    '{"a":',
-    "=1",
-    "one hundred and ",
-]
-PIECES += [
-    "x+",
-    "√",
-    "|",
-    r"\pm ",
-    r"\cup ",
-    "(1,2)",
-    "< x ",
-    " and ",
-    "cm ",
-    "/",
-    "1/",
-    "!",
-    ":",
-    '"bbox_2d":[1,',
-    "_",
-]
+PIECES = ["a", "1", "1,", "1 ", "-", "^", "\\", "$", "`", "*", "\n", " ", "三", "½", "²", "{", "[1,2,30,40],"]
+PIECES += ["00:03 - ", "the answer is ", "A or B, ", r"\boxed{", r"\frac{1}{2}", "<think></think>", '{"a":', "=1"]
+PIECES += ["x+", "√", "|", r"\pm ", r"\cup ", "(1,2)", "< x ", " and ", "cm ", "/", "1/", "!", ":", "_", "one hundred "]
 
 
 def long_text(rng: random.Random) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from mimovl.verify.answer import after_marker, plain, read_answer, tail
+from mimovl.verify.units import parse_unit
 
 __all__ = ["math_candidates"]
 
@@ -148,8 +149,9 @@ def _chain(text: str, formulas: list[re.Match[str]], first: int) -> str:
     while last + 1 < len(formulas) and _JOINT.fullmatch(text[formulas[last].end() : formulas[last + 1].start()]):
         last += 1
         parts.append(_inside(formulas[last]))
-    unit = _UNIT_BEHIND.match(text, formulas[last].end()) if len(parts) == 1 else None
-    return ", ".join(parts) + (unit[0] if unit else "")
+    behind = _UNIT_BEHIND.match(text, formulas[last].end()) if len(parts) == 1 else None
+    unit = parse_unit(behind[0]) if behind else None
+    return ", ".join(parts) + (behind[0] if behind and unit and not unit.counted else "")
 
 
 def _inside(match: re.Match[str]) -> str:

@@ -71,6 +71,8 @@ def _with_unit(text: str) -> list[Form]:
             node = number(value)
         if (unit.counted or not spaced) and variables(node):
             continue  # 3xm is no quantity of metres
+        if unit.counted and not spaced and text[match.start()].isascii():
+            continue  # 2xm is no quantity of xm
         if unit.counted and len(text) - match.start() < 2 and text[-1].isascii():
             continue  # a single letter is a variable
         return [Quantity(node, unit)]

@@ -60,7 +60,7 @@ def unwrap_text(text: str) -> str:
 
 def strip_group(text: str) -> str:
     """Take off braces that enclose the whole text."""
-    while text.startswith("{") and text.endswith("}"):
+    while text.startswith("{") and text.endswith("}") and not text.endswith("\\}"):
         depth = 0
         for index, character in enumerate(text):
             escaped = index > 0 and text[index - 1] == "\\"

@@ -46,8 +46,9 @@ def _has_log(*nodes: Node) -> bool:
 
 
 def _equal(first: Node, second: Node, log_base: str) -> bool | None:
-    if first.op == second.op == "name" and "inf" in (first.name, second.name):
-        return first.name == second.name
+    ends = [_infinity(node) for node in (first, second)]
+    if any(ends):
+        return ends[0] == ends[1]
     work = Arithmetic()
     try:
         one, two = (_value(node, work, log_base) for node in (first, second))
@@ -63,6 +64,13 @@ def _equal(first: Node, second: Node, log_base: str) -> bool | None:
     except RecursionError:
         return None
     return False if _differ(first, second, 10.0 if log_base == "10" else 2.718281828459045) else None
+
+
+def _infinity(node: Node) -> int:
+    """1 and −1 for infinity and its negative, 0 for everything else."""
+    if node.op == "neg":
+        return -_infinity(node.args[0])
+    return 1 if node.op == "name" and node.name == "inf" else 0
 
 
 def _value(node: Node, work: Arithmetic, log_base: str) -> Exact | None:
