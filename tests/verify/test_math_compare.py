@@ -30,6 +30,9 @@ def same(gold: str, given: str) -> bool | None:
         ("2x+2y<6", "x+y<3"),
         ("1011_2", "1011"),
         ("1011_2", "13_8"),
+        (r"60^\circ, 120^\circ", r"60^\circ \text{ or } 120^\circ"),
+        ("2x", r"\frac{dy}{dx}=2x"),
+        ("20", "A_5^2=20"),
     ],
 )
 def test_forms_that_mean_the_same_are_equal(gold: str, given: str) -> None:

@@ -235,13 +235,14 @@ def _chain(text: str, depth: int) -> list[Form]:
     return _inequality(nodes, signs)
 
 
-_COMBINATORIC = re.compile(r"[ACP]_\{?\w+\}?\^\{?\w+\}?(?:_\{?\w+\}?)?")
+_SYMBOL = re.compile(r"[ACP]_\{?\w+\}?\^\{?\w+\}?(?:_\{?\w+\}?)?|\\frac\s*\{\s*d\w*\s*\}\s*\{\s*d\w+\s*\}")
+"""Left sides that are names though they look like expressions: a permutation, a derivative."""
 
 
 def _equation(parts: list[str], depth: int) -> list[Form]:
     readings: list[Form] = []
     named = _is_name(parts[0]) or not parts[0]
-    if named or len(parts) > 2 or _COMBINATORIC.fullmatch(parts[0]):
+    if named or len(parts) > 2 or _SYMBOL.fullmatch(parts[0]):
         readings.extend(_read(parts[-1], depth + 1))
     try:
         left, right = (parse_expression(normalise(part)) for part in (parts[0], parts[-1]))

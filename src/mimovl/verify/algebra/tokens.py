@@ -125,7 +125,7 @@ _REWRITES = [
         (r"\\(?:mathbf|mathit|boldsymbol|bm|mathsf|displaylines)\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?:mathrm|rm|textrm|operatorname)\s*\{\s*(i|e|d)\s*\}", r"\1"),
         (r"\\operatorname\s*\{\s*([a-z]+)\s*\}", r"\\\1 "),
-        (r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])", "°"),
+        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])", "°"),
         (r"\\%", "%"),
         (r"\\(?:bar|dot)\s*(\d)", r"\\overline{\1}"),
         (r"\\(?:bar|dot)\s*\{(?=\d)", r"\\overline{"),
