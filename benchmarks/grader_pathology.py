@@ -256,6 +256,8 @@ def main() -> None:
         slowest = sorted([*slowest, (seconds, kind, text[:60])], reverse=True)[:5]
         if number == arguments.inputs // 10:
             early = memory_mb()
+        if sys.stderr.isatty() and number % 100 == 0:
+            print(f"\r  {number} of {arguments.inputs}", end="", file=sys.stderr, flush=True)
     total = time.perf_counter() - began
     growth = memory_mb() - early
     check_golden()
