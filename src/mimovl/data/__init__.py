@@ -9,9 +9,11 @@ from mimovl.data.packing import collate
 from mimovl.data.positions import VisualSpan, mrope_positions
 from mimovl.data.processor import Encoded, Processor
 from mimovl.data.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
-from mimovl.data.video import Clip, VideoSettings, open_video
+from mimovl.data.video import Clip, open_video
+from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings
 
 __all__ = [
+    "MIMO_VL_VIDEO",
     "NO_THINK",
     "SPECIAL_TOKENS",
     "ChatTemplate",

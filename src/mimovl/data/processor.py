@@ -22,7 +22,8 @@ from mimovl.data.chat_template import ChatTemplate, ask_without_thinking, chatml
 from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
 from mimovl.data.positions import VisualSpan, mrope_positions
 from mimovl.data.tokenizer import STRUCTURE_TOKENS, Tokenizer
-from mimovl.data.video import VideoSettings, open_video
+from mimovl.data.video import open_video
+from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings, clip_size
 from mimovl.errors import CheckpointError, DataError
 from mimovl.model.config import ModelConfig
 from mimovl.model.config_section import Section
@@ -107,14 +108,17 @@ class Processor:
             section.only("image_std", list(IMAGE_STD), None)
         least, most = _pixels(pictures, ImageSettings.min_pixels, ImageSettings.max_pixels)
         image = replace(_layout(config), min_pixels=least, max_pixels=most)
-        least, most = _pixels(clips, VideoSettings.min_pixels, VideoSettings.max_pixels)
+        least, most = _pixels(clips, MIMO_VL_VIDEO.min_pixels, MIMO_VL_VIDEO.max_pixels)
+        ours = clips.table("mimovl")
+        ours.only("spacing", "steps", "ends", None)
         video = VideoSettings(
             fps=clips.number("fps", VideoSettings.fps),
             min_frames=clips.integer("min_frames", VideoSettings.min_frames),
             max_frames=clips.integer("max_frames", VideoSettings.max_frames),
             min_pixels=least,
             max_pixels=most,
-            max_tokens=clips.table("mimovl").integer("max_tokens", VideoSettings.max_tokens),
+            max_tokens=ours.integer("max_tokens", VideoSettings.max_tokens),
+            spacing=ours.data.get("spacing") or (VideoSettings if ours.data else MIMO_VL_VIDEO).spacing,
         )
         return cls(tokenizer, ChatTemplate.from_files(files, where=where), config, image, video)
 
@@ -162,7 +166,7 @@ class Processor:
             "min_frames": self.video.min_frames,
             "max_frames": self.video.max_frames,
             "fps": self.video.fps,
-            "mimovl": {"max_tokens": self.video.max_tokens},
+            "mimovl": {"max_tokens": self.video.max_tokens, "spacing": self.video.spacing},
         }
         return {
             **self.tokenizer.files,
@@ -268,15 +272,10 @@ class Processor:
 
     def _frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
         """Frame size within the per-frame bounds and the clip's token budget."""
-        pairs = -(-num_frames // self.image.temporal_patch_size)
-        budget = self.video.max_tokens * self.image.factor**2 // pairs
-        limits = ImageSettings(
-            patch_size=self.image.patch_size,
-            merge_size=self.image.merge_size,
-            min_pixels=self.video.min_pixels,
-            max_pixels=max(self.video.min_pixels, min(self.video.max_pixels, budget)),
+        image = self.image
+        return clip_size(
+            height, width, num_frames, self.video, factor=image.factor, temporal_patch_size=image.temporal_patch_size
         )
-        return resized_size(height, width, limits)
 
     def _assistant(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which tokens the assistant wrote, its ``<|im_end|>`` included; shape (N,), bool."""
