@@ -76,6 +76,8 @@ def clip_header(source: bytes | BinaryIO, *, name: str = "video", seconds: float
             counted = len(found.starts), found.duration
         if not counted[0]:
             raise MediaError(f"{name}: the clip has no frames", reason="empty_video")
+        if not stream.width * stream.height:
+            raise MediaError(f"{name}: its header gives its frames no size", reason="corrupt_video")
         return ClipHeader(stream.height, stream.width, *counted)
 
 

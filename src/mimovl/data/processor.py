@@ -25,6 +25,7 @@ from mimovl.data.tokenizer import STRUCTURE_TOKENS, Tokenizer
 from mimovl.data.video import open_video
 from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings, clip_size
 from mimovl.errors import CheckpointError, DataError
+from mimovl.media_check import check_media
 from mimovl.model.config import ModelConfig
 from mimovl.model.config_section import Section
 from mimovl.model.hf_checkpoint import read_config, read_side_files
@@ -189,6 +190,7 @@ class Processor:
             DataError: placeholders and pictures do not match, or nothing in it can be learned; names the sample.
             MediaError: a picture or clip cannot be decoded.
         """
+        check_media(sample)
         encoded = self._encode(sample.id, sample.messages, sample.media, generate=False)
         encoded.source = sample.source
         document = len(sample.messages) == 1 and sample.messages[0].role == "assistant"
@@ -221,7 +223,14 @@ class Processor:
             messages = ask_without_thinking(messages)
         return self._encode(id, messages, media, generate=generate)
 
-    def _encode(self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool) -> Encoded:
+    def placed(
+        self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool = False
+    ) -> tuple[list[int], list[int], list[Part]]:
+        """A conversation as token ids, the places of its visual placeholders (one each), and the parts that fill them.
+
+        Raises:
+            DataError: placeholders and pictures do not match; names the sample and both numbers.
+        """
         parts = _visual_parts(id, messages, media)
         try:
             ids = self.tokenizer.encode(self.template.render(messages, generate=generate))
@@ -234,6 +243,10 @@ class Processor:
                 f"sample {id}: the chat template writes {len(places)} visual placeholders for {len(parts)} pictures "
                 "and clips, or of another kind; use the template of a vision-language checkpoint"
             )
+        return ids, places, parts
+
+    def _encode(self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool) -> Encoded:
+        ids, places, parts = self.placed(id, messages, media, generate=generate)
         patches, visuals, tokens = [], [], []
         before = 0
         for place, part in zip(places, parts, strict=True):
@@ -263,14 +276,14 @@ class Processor:
             frames, seconds = [picture], 0.0
         else:
             length = media.num_frames / media.fps if media.fps > 0 else None
-            clip = open_video(media.data, self.video, name=name, seconds=length, fit=self._frame_size)
+            clip = open_video(media.data, self.video, name=name, seconds=length, fit=self.frame_size)
             frames, seconds = clip.frames, self.image.temporal_patch_size / clip.fps
             size = (frames[0].height, frames[0].width)
         pixels = patchify(frames, size, self.image)
         rows, columns = size[0] // self.image.patch_size, size[1] // self.image.patch_size
         return pixels, (pixels.shape[0] // (rows * columns), rows, columns), seconds
 
-    def _frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
+    def frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
         """Frame size within the per-frame bounds and the clip's token budget."""
         image = self.image
         return clip_size(
