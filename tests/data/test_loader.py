@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.packing import MIXES, draw_lengths
-from mimovl.data import LoaderState, Mixture, PackedLoader, build_index, indices_by_source
+from mimovl.data import LoaderState, Mixture, PackedLoader, build_index, indices_by_source, side_by_side
 from mimovl.data.lengths import peek_at
 from mimovl.data.workers import InProcess
 from mimovl.errors import DataError, MediaError, MimovlError
@@ -297,7 +297,39 @@ def test_packs_of_the_stream_are_filled_to_more_than_98_and_a_half_percent(max_l
     lengths = draw_lengths(max_length, 6000)
     mixture = Mixture({"a": range(3000), "b": range(3000, 6000)}, {"a": 1, "b": 1}, seed=0)
     made = loader(length=max_length, mixture=mixture, lengths=lengths, window=256)
-    packs = list(itertools.islice(made._packs(made._measured(InProcess(made._work))), 400))
+    packs = list(itertools.islice(made.packs(made.measured(InProcess(made.work))), 400))
     filled = sum(lengths[index] for _, pack, _ in packs for index, _ in pack)
     assert filled / (max_length * len(packs)) >= 0.985
     assert max(len(state.waiting) for _, _, state in packs) < 256
+
+
+# ---------------------------------------------------------------- several lanes, one pool
+
+
+@pytest.mark.parametrize("options", [{}, {"ahead": 2}, {"workers": 2, "ahead": 5}, {"workers": 1, "ahead": 1}])
+def test_loaders_side_by_side_give_what_each_would_alone(options) -> None:
+    lanes = [(lane, 3) for lane in range(3)]
+    alone = [first(loader(lane=lane), 4) for lane in lanes]
+    steps = side_by_side([loader(lane=lane, **reader(), **options) for lane in lanes])
+    for step in range(4):
+        assert all(same(one, alone[lane][step]) for lane, one in enumerate(next(steps)))
+        assert workers_alive() == options.get("workers", 0)
+    steps.close()
+    assert workers_alive() == 0 and not loader_threads()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pack_of_which_nothing_is_left_is_passed_over_in_its_own_lane(workers: int) -> None:
+    """Every second pack holds one damaged sample alone: lengths are such that no two share a pack."""
+    longest = max(small.processor().encode(Reader()(n)).num_tokens for n in (2, 9))
+    lanes = [
+        loader(
+            mixture=only(2, 9), length=longest, damaged="drop", workers=workers, lane=(lane, 2), window=2,
+            peek=Reader().peek, **reader(broken=(2,)),
+        )
+        for lane in range(2)
+    ]  # fmt: skip
+    steps = list(itertools.islice(side_by_side(lanes), 5))
+    assert all(batch.sample_ids == ["s9"] for step in steps for batch, _ in step)
+    for _, state in steps[-1]:
+        assert dict(state.dropped)["corrupt_image"] >= 3 or state.next_draw < 8

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mimovl.data.lengths import OpenMedia, peek_at
 from mimovl.data.workers import Note
 from mimovl.errors import DataError, MediaError, MissingExtraError
 from mimovl.types import Sample
@@ -81,3 +82,19 @@ class Reader:
         )
 
     __getitem__ = __call__
+
+    def peek(self, index: int) -> tuple[Sample, OpenMedia]:
+        return peek_at(Whole(self), index)
+
+
+class Whole:
+    """Samples of which nothing less than all can be read."""
+
+    def __init__(self, read: Reader) -> None:
+        self.read = read
+
+    def __len__(self) -> int:
+        return len(self.read)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.read(index)

@@ -3,7 +3,7 @@
 from mimovl.data.chat_template import NO_THINK, ChatTemplate, answer_of, ask_without_thinking, chatml, think
 from mimovl.data.image import ImageSettings, image_size, open_image, patchify, smart_resize
 from mimovl.data.lengths import LengthIndex, build_index, count_tokens, find_index
-from mimovl.data.loader import PackedLoader, indices_by_source
+from mimovl.data.loader import PackedLoader, indices_by_source, side_by_side
 from mimovl.data.loader_state import Dropped, LoaderState, reshard
 from mimovl.data.mixture import Mixture
 from mimovl.data.pack_index import PackerState, WindowPacker, pack
@@ -51,6 +51,7 @@ __all__ = [
     "pack",
     "patchify",
     "reshard",
+    "side_by_side",
     "smart_resize",
     "think",
     "train_tokenizer",

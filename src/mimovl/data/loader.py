@@ -15,8 +15,8 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from itertools import chain, islice
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, cycle, islice
 from typing import Any
 
 from mimovl.data.lengths import OpenMedia
@@ -28,7 +28,7 @@ from mimovl.data.workers import InProcess, Runner, WorkerPool
 from mimovl.errors import DataError, MimovlError
 from mimovl.types import PackedBatch, Sample
 
-__all__ = ["PackedLoader", "indices_by_source"]
+__all__ = ["PackedLoader", "indices_by_source", "side_by_side"]
 
 _MEASURED_TOGETHER = 32
 """Samples whose lengths one job of a worker finds."""
@@ -99,20 +99,20 @@ class PackedLoader:
         self.lengths = lengths
         self.dropped: list[Dropped] = []
         """Samples left out since this loader began, the first 10,000 of them; the state counts all."""
-        self._work = SampleWork(read, processor, length, peek, too_long, damaged)
-        self._by_length = workers > 0 or peek is not None or lengths is not None
+        self.work = SampleWork(read, processor, length, peek, too_long, damaged)
+        self.by_length = workers > 0 or peek is not None or lengths is not None
 
     def __iter__(self) -> Batches:
+        if not self.by_length:
+            return _ahead(self._encoded(), self.ahead, threading.Event()) if self.ahead else self._encoded()
         stop = threading.Event()
-        if self.workers:
-            return _ahead(self._planned(stop), 1, stop)
-        batches = self._planned(stop) if self._by_length else self._encoded()
-        return _ahead(batches, self.ahead, stop) if self.ahead else batches
+        batches = _planned([self], stop)
+        return _ahead(batches, 1 if self.workers else self.ahead, stop) if self.workers or self.ahead else batches
 
     # ------------------------------------------------------------ encoded as they are drawn
 
     def _encoded(self) -> Batches:
-        work = self._work
+        work = self.work
         held: dict[int, Encoded] = {}
 
         def measured() -> Iterator[Measured]:
@@ -124,44 +124,18 @@ class PackedLoader:
                 else:
                     yield encoded
 
-        for chosen, _, state in self._packs(measured()):
+        for chosen, _, state in self.packs(measured()):
             yield work.collate([held.pop(number) for number in chosen]), state
 
     # ------------------------------------------------------------ packed by their lengths
 
-    def _planned(self, stop: threading.Event) -> Batches:
-        """Packs are decided here and built by the runner, several at once; an error comes after what is before it."""
-        depth = max(1, self.ahead, self.workers) if self.workers else 1
-        with _running(self._work, self.workers, stop) as runner:
-            plan = self._packs(self._measured(runner))
-            jobs: deque[tuple[int, LoaderState]] = deque()
-            failure: MimovlError | None = None
-            lost: tuple[tuple[str, int], ...] = ()
-            while True:
-                while failure is None and len(jobs) < depth:
-                    try:
-                        _, pack, state = next(plan)
-                    except MimovlError as error:
-                        failure = error
-                    else:
-                        jobs.append((runner.submit("build", pack), state))
-                if not jobs:
-                    assert failure
-                    raise failure
-                job, state = jobs.popleft()
-                values, dropped = runner.result(job)
-                self._list(dropped)
-                lost = add_drops(lost, dropped)
-                if values is not None:
-                    yield unpack_batch(values), _with_drops(state, lost)
-
-    def _measured(self, runner: Runner) -> Iterator[Measured]:
+    def measured(self, runner: Runner) -> Iterator[Measured]:
         """Every draw with its tokens, in order."""
         draws = self._draws()
         if self.lengths is not None:
             for index in draws:
                 tokens = int(self.lengths[index])
-                fits = 0 < tokens <= self._work.length
+                fits = 0 < tokens <= self.work.length
                 yield Measured(index, tokens) if fits else runner.result(runner.submit("measure", [index]))[0]
         jobs: deque[int] = deque()
         while True:
@@ -177,17 +151,17 @@ class PackedLoader:
         fresh = islice(self.mixture.stream(self.state.next_draw * count + lane), 0, None, count)
         return chain(self.state.waiting, fresh)
 
-    def _packs(self, measured: Iterable[Measured]) -> Iterator[tuple[list[int], list[tuple[int, int]], LoaderState]]:
+    def packs(self, measured: Iterable[Measured]) -> Iterator[tuple[list[int], list[tuple[int, int]], LoaderState]]:
         """Packs in order: numbers of their draws, (index, tokens) of their samples, and the state after each."""
         begin, waiting = self.state.next_draw, self.state.waiting
-        packer = WindowPacker(self._work.length, window=self.window)
+        packer = WindowPacker(self.work.length, window=self.window)
         held: dict[int, tuple[int, int]] = {}  # in the packer: number -> (index, tokens), oldest first
         counts, in_a_row = self.state.dropped, 0
         for number, sample in enumerate(measured):
             if sample.error:
                 raise sample.error
             if sample.dropped:
-                self._list([sample.dropped])
+                self.list_dropped([sample.dropped])
                 counts, in_a_row = add_drops(counts, [sample.dropped]), in_a_row + 1
                 if in_a_row >= _MOST_DROPPED:
                     raise DataError(
@@ -204,8 +178,81 @@ class PackedLoader:
             still = (*(index for index, _ in held.values()), *waiting[number + 1 :])
             yield chosen, pack, LoaderState(begin + max(0, number + 1 - len(waiting)), still, counts, self.state.order)
 
-    def _list(self, dropped: Sequence[Dropped]) -> None:
+    def list_dropped(self, dropped: Sequence[Dropped]) -> None:
+        """Remember by name what was left out."""
         self.dropped += dropped[: max(0, _LISTED - len(self.dropped))]
+
+
+def side_by_side(loaders: Sequence[PackedLoader]) -> Generator[list[tuple[PackedBatch, LoaderState]]]:
+    """A batch of every loader at a time: the packs of an optimizer step.
+
+    Loaders that pack by length share the workers of the first and ``ahead`` counts the packs of all. Closing the
+    iterator ends threads and workers.
+    """
+    if not all(loader.by_length for loader in loaders):
+        with ExitStack() as stack:
+            each = [stack.enter_context(closing(iter(loader))) for loader in loaders]
+            while True:
+                yield [next(batches) for batches in each]
+    stop = threading.Event()
+    batches = _ahead(_planned(loaders, stop), 1, stop)
+    with closing(batches):
+        while True:
+            yield [next(batches) for _ in loaders]
+
+
+def _planned(loaders: Sequence[PackedLoader], stop: threading.Event) -> Batches:
+    """Batches of the loaders in turn.
+
+    Packs are decided here and built by the runner, several at once; an error comes after what is before it.
+    """
+    first = loaders[0]
+    depth = max(1, first.ahead, first.workers) if first.workers else 1
+    with _running(first.work, first.workers, stop) as runner:
+        lanes = [_Lane(loader, loader.packs(loader.measured(runner))) for loader in loaders]
+        turns = cycle(lanes)
+        for lane in cycle(lanes):
+            values = None
+            while values is None:  # a pack of which nothing could be used is passed over
+                while sum(len(one.jobs) for one in lanes) < depth and not all(one.failure for one in lanes):
+                    next(turns).submit(runner)
+                if not lane.jobs:
+                    lane.submit(runner)
+                values, state = lane.take(runner)
+            yield unpack_batch(values), state
+
+
+class _Lane:
+    """A loader whose packs are being built."""
+
+    def __init__(self, loader: PackedLoader, plan: Iterator[tuple[Any, Any, LoaderState]]) -> None:
+        self.jobs: deque[tuple[int, LoaderState]] = deque()
+        self.failure: MimovlError | None = None
+        self._loader = loader
+        self._plan = plan
+        self._lost: tuple[tuple[str, int], ...] = ()
+
+    def submit(self, runner: Runner) -> None:
+        """Decide one more pack and have it built; an error waits for its turn."""
+        if self.failure:
+            return
+        try:
+            _, pack, state = next(self._plan)
+        except MimovlError as error:
+            self.failure = error
+        else:
+            self.jobs.append((runner.submit("build", pack), state))
+
+    def take(self, runner: Runner) -> tuple[dict[str, Any] | None, LoaderState]:
+        """The next pack and the state after it."""
+        if not self.jobs:
+            assert self.failure
+            raise self.failure
+        job, state = self.jobs.popleft()
+        values, dropped = runner.result(job)
+        self._loader.list_dropped(dropped)
+        self._lost = add_drops(self._lost, dropped)
+        return values, _with_drops(state, self._lost)
 
 
 @contextmanager
