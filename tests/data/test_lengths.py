@@ -237,3 +237,9 @@ def test_samples_without_a_way_to_peek_are_read() -> None:
     sample, opens = peek_at([small.conversation(MEDIA["PNG"])], 0)
     assert opens(MEDIA["PNG"].sha256).read() == MEDIA["PNG"].data and sample.id == "s"
     assert count_one([sample], PROCESSOR, 0) == (real(PROCESSOR, MEDIA["PNG"]), "")
+
+
+def test_workers_count_the_same(dataset, monkeypatch) -> None:
+    monkeypatch.setattr("mimovl.data.lengths._COUNTED_TOGETHER", 5)
+    here, there = build_index(dataset, PROCESSOR), build_index(dataset, PROCESSOR, workers=2)
+    assert here.tokens.tolist() == there.tokens.tolist() and there.workers == 2

@@ -2,7 +2,7 @@
 
     count_tokens(processor, sample)                  one sample
     build_index(samples, processor)                  all of them, kept in the dataset's folder
-    python -m mimovl lengths DATASET --checkpoint …  the same from outside, with what is too long
+    mimovl lengths DATASET --checkpoint CKPT         the same from outside, with what is too long
 
 They are what packing decides by, and equal to the lengths of the encoded samples (tests/data/test_lengths.py).
 """
@@ -14,8 +14,11 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -27,11 +30,14 @@ from mimovl.data.clip_header import clip_header
 from mimovl.data.image import image_size, resized_size
 from mimovl.data.processor import Processor
 from mimovl.data.video_sampling import sample_times
+from mimovl.data.workers import InProcess, Note, Runner, WorkerPool
 from mimovl.errors import DataError
 from mimovl.media_check import check_media
 from mimovl.types import Media, Sample
 
 __all__ = ["LengthIndex", "OpenMedia", "Peekable", "Readable", "build_index", "count_tokens", "find_index", "peek_at"]
+
+_COUNTED_TOGETHER = 256
 
 OpenMedia = Callable[[str], BinaryIO]
 """Opens a picture or clip of a sample by its key."""
@@ -126,7 +132,20 @@ class LengthIndex:
         return [int(index) for index in np.flatnonzero(self.tokens > length)]
 
 
-Count = Callable[[int], tuple[int, str]]
+@dataclass(frozen=True)
+class CountWork:
+    """Counts samples by number, here or in a worker."""
+
+    samples: Readable
+    processor: Processor
+
+    def __call__(self, kind: str, about: Sequence[int], note: Note) -> list[tuple[int, str]]:
+        """Tokens and what is wrong, of each."""
+        counted = []
+        for index in about:
+            note(f"sample number {index}")
+            counted.append(count_one(self.samples, self.processor, index))
+        return counted
 
 
 def build_index(
@@ -134,19 +153,20 @@ def build_index(
     processor: Processor,
     folder: Path | None = None,
     *,
-    count_all: Callable[[Iterable[int]], Iterator[tuple[int, str]]] | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> LengthIndex:
     """The lengths of a dataset: read from its folder where they lie for this processor, else counted and kept there.
 
     Args:
-        samples: the dataset.
+        samples: the dataset; with workers it must be picklable.
         processor: of the checkpoint that will read it.
         folder: where to keep the index; None keeps it in memory only.
-        count_all: counts elsewhere, in order (``data.workers.count_lengths`` uses processes).
-        workers: how many those are, for the record.
+        workers: processes that count; 0 counts here.
         progress: told of (done, total) now and then.
+
+    Raises:
+        MimovlError: a worker died; names the sample it was on.
     """
     if folder and (found := find_index(samples, processor, folder)):
         return found
@@ -154,13 +174,24 @@ def build_index(
     total = len(samples)
     tokens = np.zeros(total, dtype=np.int32)
     problems: dict[int, str] = {}
-    counted = count_all(range(total)) if count_all else (count_one(samples, processor, n) for n in range(total))
-    for index, (count, problem) in enumerate(counted):
-        tokens[index] = count
-        if problem:
-            problems[index] = problem
-        if progress and (index % 256 == 255 or index + 1 == total):
-            progress(index + 1, total)
+    work = CountWork(samples, processor)
+    with ExitStack() as stack:
+        runner: Runner = stack.enter_context(WorkerPool(work, workers)) if workers else InProcess(work)
+        starts = iter(range(0, total, _COUNTED_TOGETHER))
+        jobs: deque[tuple[int, int]] = deque()
+        while True:
+            for start in islice(starts, 2 * workers + 1 - len(jobs)):
+                about = range(start, min(start + _COUNTED_TOGETHER, total))
+                jobs.append((start, runner.submit("count", about)))
+            if not jobs:
+                break
+            start, job = jobs.popleft()
+            for index, (count, problem) in enumerate(runner.result(job), start):
+                tokens[index] = count
+                if problem:
+                    problems[index] = problem
+            if progress:
+                progress(min(start + _COUNTED_TOGETHER, total), total)
     index_ = LengthIndex(tokens, problems, time.monotonic() - started, workers)
     if folder:
         _write(index_, _index_file(samples, processor, folder))

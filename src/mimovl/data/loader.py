@@ -189,7 +189,7 @@ def side_by_side(loaders: Sequence[PackedLoader]) -> Generator[list[tuple[Packed
     Loaders that pack by length share the workers of the first and ``ahead`` counts the packs of all. Closing the
     iterator ends threads and workers.
     """
-    if not all(loader.by_length for loader in loaders):
+    if not all(loader.by_length for loader in loaders) or not loaders:
         with ExitStack() as stack:
             each = [stack.enter_context(closing(iter(loader))) for loader in loaders]
             while True:
@@ -307,7 +307,7 @@ def _ahead(batches: Batches, size: int, stop: threading.Event) -> Batches:
             yield item
     finally:
         stop.set()
-        thread.join(timeout=5)
+        thread.join(timeout=30)
 
 
 def indices_by_source(sources: Sequence[str]) -> dict[str, list[int]]:

@@ -72,8 +72,8 @@ class LoaderState:
             return cls(
                 next_draw=int(values["next_draw"]),
                 waiting=tuple(int(index) for index in values["waiting"]),
-                dropped=tuple((str(reason), int(count)) for reason, count in dict(values["dropped"]).items()),
-                order=str(values["order"]),
+                dropped=tuple((str(reason), int(count)) for reason, count in dict(values.get("dropped", {})).items()),
+                order=str(values.get("order", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the state of a loader cannot be read ({error!r}); use one that mimovl saved") from None

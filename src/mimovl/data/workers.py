@@ -160,7 +160,7 @@ class WorkerPool:
             self._done[number] = failed, value
 
     def _dead(self, worker: _Worker) -> MimovlError:
-        worker.process.join(timeout=_PATIENCE)
+        worker.process.join(timeout=10 * _PATIENCE)  # its pipe is closed: it is gone, or about to be
         code = worker.process.exitcode
         how = f"exit code {code}"
         if code is not None and code < 0:
