@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 import torch
 
-from mimovl.data import LoaderState, PackedLoader, SampleFolders, reshard
+from mimovl.data import LoaderState, PackedLoader, SampleFolders, build_index, reshard
 from mimovl.data.parquet_folder import ParquetFolder
 from mimovl.data.stream import open_folder
 from mimovl.errors import DataError, UsageError
@@ -160,6 +160,21 @@ def loader_of(folders, **options):
 def test_a_mixture_that_names_no_folder_is_refused(folders) -> None:
     with pytest.raises(DataError, match="names source 'books'; the dataset has: ours, web"):
         SampleFolders(folders).mixture({"books": 1}, seed=0)
+
+
+def test_lengths_are_known_where_every_folder_holds_an_index(folders, tmp_path) -> None:
+    copy = {name: shutil.copytree(path, tmp_path / name) for name, path in folders.items()}
+    samples, processor = SampleFolders(copy), small.processor()
+    build_index(open_folder(copy["ours"]), processor, copy["ours"])
+    assert samples.lengths(processor) is None
+    build_index(open_folder(copy["web"]), processor, copy["web"])
+    lengths = samples.lengths(processor)
+    assert lengths.tolist() == [processor.encode(samples[number]).num_tokens for number in range(80)]
+    assert len(SampleFolders(copy)) == 80, "the index is no data"
+    for (one, a), (two, b) in zip(
+        take(loader(samples), 5), take(loader(samples, lengths=lengths, peek=None), 5), strict=True
+    ):
+        assert same(one, two) and a == b
 
 
 # ---------------------------------------------------------------- damage

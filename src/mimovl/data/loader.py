@@ -19,6 +19,8 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, cycle, islice
 from typing import Any
 
+import numpy as np
+
 from mimovl.data.lengths import OpenMedia
 from mimovl.data.loader_state import DrawOrder, Dropped, LoaderState, add_drops
 from mimovl.data.pack_index import WindowPacker
@@ -80,7 +82,7 @@ class PackedLoader:
         lane: tuple[int, int] = (0, 1),
         workers: int = 0,
         peek: Callable[[int], tuple[Sample, OpenMedia]] | None = None,
-        lengths: Sequence[int] | None = None,
+        lengths: Sequence[int] | np.ndarray | None = None,
         too_long: OnBad = "refuse",
         damaged: OnBad = "refuse",
     ) -> None:

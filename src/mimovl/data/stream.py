@@ -20,10 +20,13 @@ from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
 from mimovl.data.block_order import BUFFER_BYTES, BUFFER_ROWS, BlockOrder
-from mimovl.data.lengths import OpenMedia
+from mimovl.data.lengths import OpenMedia, find_index
 from mimovl.data.mixture import Mixture
 from mimovl.data.parquet_folder import ParquetFolder
+from mimovl.data.processor import Processor
 from mimovl.data.sample_work import OnBad
 from mimovl.errors import DataError, UsageError
 from mimovl.store import Dataset
@@ -109,6 +112,13 @@ class SampleFolders:
             return self._named(place, sample), opens
         whole = self._named(place, folder[within])
         return whole, lambda key: BytesIO(whole.media[key].data)
+
+    def lengths(self, processor: Processor) -> np.ndarray | None:
+        """Tokens of every sample, where each folder holds an index of them (``mimovl lengths``); else None."""
+        found = [find_index(folder, processor, folder.path) for folder in self._folders]
+        if any(index is None for index in found):
+            return None
+        return np.concatenate([index.tokens for index in found if index])
 
     def mixture(
         self,

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from mimovl.data import (
     Dropped,
     LoaderState,
@@ -75,12 +77,10 @@ def stage_loaders(
         states = reshard(states, stage.packs, mixture)
     options: dict[str, Any] = {}
     if loading:
-        folder = getattr(samples, "path", None)
-        index = find_index(samples, processor, folder) if isinstance(folder, Path) else None
         options = {
             **loading.model_dump(exclude={"buffer"}),
             "peek": partial(peek_at, samples),
-            "lengths": index.tokens if index else None,
+            "lengths": _known_lengths(samples, processor),
         }
     return [
         PackedLoader(
@@ -94,6 +94,15 @@ def stage_loaders(
         )
         for lane in lanes
     ]
+
+
+def _known_lengths(samples: Samples | SampleFolders, processor: Processor) -> np.ndarray | None:
+    """Tokens of every sample, where ``mimovl lengths`` left them beside the data."""
+    if isinstance(samples, SampleFolders):
+        return samples.lengths(processor)
+    folder = getattr(samples, "path", None)
+    index = find_index(samples, processor, folder) if isinstance(folder, Path) else None
+    return index.tokens if index else None
 
 
 class DropList:
