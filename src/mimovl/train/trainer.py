@@ -234,7 +234,7 @@ def _step(
     drawn = data.draw()
     labels = sum(team.merge([float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn]))
     packs: list[dict[str, Any]] = []
-    for batch, state in drawn:
+    for batch, _ in drawn:
         loss = language_model_loss(model, batch.to(model.device))
         if loss.total.requires_grad:  # text alone teaches a frozen language model nothing
             (loss.total / labels).backward()  # type: ignore[no-untyped-call]
@@ -244,10 +244,10 @@ def _step(
                 "by_source": loss.by_source,
                 "tokens": batch.num_tokens,
                 "images": len(batch.grid_thw),
-                "dropped": state.dropped,
-                "waited": data.waited,
             }
         )
+    for pack, (_, state) in zip(packs, drawn, strict=True):
+        pack |= {"dropped": state.dropped, "waited": data.waited}
     team.sum_gradients(optimizer.parameters)
     norm = optimizer.step(factor)
     packs = team.merge(packs)
