@@ -157,6 +157,16 @@ def test_an_index_holds_the_real_length_of_every_sample(dataset) -> None:
     assert index.longer_than(60) == [n for n, tokens in enumerate(index.tokens) if tokens > 60]
 
 
+def test_a_film_is_counted_where_it_lies_within_its_shard(tmp_path) -> None:
+    films = [film(movie(**FILMS[name])) for name in ("MP4", "WebM", "AVI")]
+    with DatasetWriter(tmp_path / "data") as writer:
+        for number, media in enumerate(films):
+            writer.add(small.conversation(MEDIA["PNG"], media, id=f"s{number}"))
+    dataset = Dataset.open(tmp_path / "data")
+    index = build_index(dataset, PROCESSOR)
+    assert index.tokens.tolist() == [PROCESSOR.encode(sample).num_tokens for sample in dataset]
+
+
 def test_only_headers_are_read_from_a_dataset(dataset, monkeypatch) -> None:
     monkeypatch.setattr(Dataset, "_read_media", lambda *_: pytest.fail("read a whole picture"))
     assert (build_index(dataset, PROCESSOR).tokens > 0).all()
