@@ -1,8 +1,12 @@
+import multiprocessing
+import os
+
 import pytest
 import torch
 
 from mimovl.data import count_tokens
 from mimovl.data.sample_work import Measured, SampleWork, unpack_batch
+from mimovl.data.shared_memory import receive, send
 from mimovl.errors import DataError, MediaError
 from tests.data import small
 from tests.data.worker_jobs import Reader
@@ -32,7 +36,7 @@ def test_a_measured_sample_has_the_tokens_of_the_encoded_one() -> None:
 
 def test_what_is_worked_on_is_noted_with_its_id() -> None:
     notes: list[str] = []
-    work().build(lengths(1, 3), notes.append)
+    work().usable(lengths(1, 3), notes.append)
     assert notes == ["sample number 1", "sample s1 (number 1)", "sample number 3", "sample s3 (number 3)"]
     notes.clear()
     work().measure(7, notes.append)
@@ -42,10 +46,13 @@ def test_what_is_worked_on_is_noted_with_its_id() -> None:
 def test_a_built_pack_is_the_samples_end_to_end_and_survives_its_way() -> None:
     one = work()
     values, dropped = one("build", lengths(0, 1, 3), quiet)
-    batch = unpack_batch(values)
+    here = unpack_batch(values)
+    sender, receiver = multiprocessing.get_context("spawn").Pipe(duplex=True)
+    send(sender, values, os.getpid())
+    batch = unpack_batch(receive(receiver))
     whole = small.batch([small.processor().encode(READER(index)) for index in (0, 1, 3)])
     assert batch.sample_ids == ["s0", "s1", "s3"] and batch.sources == ["test"] * 3 and dropped == []
-    assert all(torch.equal(getattr(batch, name), getattr(whole, name)) for name in FIELDS)
+    assert all(torch.equal(getattr(one, name), getattr(whole, name)) for one in (here, batch) for name in FIELDS)
 
 
 def test_a_sample_longer_than_a_pack_is_refused_or_dropped_with_both_numbers() -> None:
@@ -61,19 +68,19 @@ def test_a_sample_longer_than_a_pack_is_refused_or_dropped_with_both_numbers() -
 def test_a_damaged_sample_is_refused_or_dropped_with_its_reason() -> None:
     for index, reason in ((2, "corrupt_image"), (5, "not_an_image")):
         with pytest.raises(MediaError, match=f"sample s{index}, image"):
-            work().build([(index, 1)], quiet)
-        batch, (dropped,) = work(damaged="drop").build([(index, 1)], quiet)
-        assert batch is None and (dropped.id, dropped.reason) == (f"s{index}", reason)
+            work().usable([(index, 1)], quiet)
+        values, (dropped,) = work(damaged="drop")("build", [(index, 1)], quiet)
+        assert values is None and (dropped.id, dropped.reason) == (f"s{index}", reason)
     assert work().measure(5, quiet).error.reason == "not_an_image"
     assert work(damaged="drop").measure(5, quiet).dropped.id == "s5"
 
 
 def test_the_rest_of_a_pack_is_built_without_a_dropped_sample() -> None:
-    batch, dropped = work(damaged="drop").build([*lengths(0), (2, 60), *lengths(3)], quiet)
-    assert batch.sample_ids == ["s0", "s3"] and [one.id for one in dropped] == ["s2"]
+    samples, dropped = work(damaged="drop").usable([*lengths(0), (2, 60), *lengths(3)], quiet)
+    assert [one.id for one in samples] == ["s0", "s3"] and [one.id for one in dropped] == ["s2"]
 
 
 def test_a_length_that_is_not_the_real_one_is_refused_with_both_numbers() -> None:
     ((index, tokens),) = lengths(1)
     with pytest.raises(DataError, match=rf"sample s1 has {tokens} tokens, its index of lengths says 9; .*lengths/"):
-        work(damaged="drop").build([(index, 9)], quiet)
+        work(damaged="drop").usable([(index, 9)], quiet)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mimovl.data import shared_memory
-from mimovl.data.shared_memory import receive, send
+from mimovl.data.shared_memory import Joined, receive, send
 
 
 def pipe():
@@ -39,6 +39,16 @@ def test_arrays_arrive_as_they_were_and_can_be_written_to(memory, monkeypatch) -
     assert value["patches"][0, 0] == 0, "the sender's own array was written to"
     one.close()
     two.close()
+
+
+def test_joined_arrays_arrive_as_one() -> None:
+    one, two = pipe()
+    parts = [np.arange(12.0).reshape(4, 3), np.ones((0, 3)), np.arange(12.0).reshape(4, 3)[::2]]
+    send(one, ["a", {"patches": Joined(parts), "other": np.arange(5)}], os.getpid())
+    name, values = receive(two)
+    assert name == "a" and values["other"].tolist() == [0, 1, 2, 3, 4]
+    assert np.array_equal(values["patches"], np.concatenate(parts))
+    values["patches"][0] = 7  # the receiver's own
 
 
 def test_only_a_description_goes_through_the_pipe() -> None:

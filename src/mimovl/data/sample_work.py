@@ -16,6 +16,7 @@ from mimovl.data.lengths import OpenMedia, count_tokens
 from mimovl.data.loader_state import Dropped
 from mimovl.data.packing import collate
 from mimovl.data.processor import Encoded, Processor
+from mimovl.data.shared_memory import Joined
 from mimovl.data.workers import Note
 from mimovl.errors import DataError
 from mimovl.types import PackedBatch, Sample
@@ -62,8 +63,8 @@ class SampleWork:
         """A job: ``measure`` some indices, or ``build`` a pack of indices with their lengths."""
         if kind == "measure":
             return [self.measure(index, note) for index in about]
-        batch, dropped = self.build(about, note)
-        return (None if batch is None else _pack_batch(batch)), dropped
+        samples, dropped = self.usable(about, note)
+        return (self.packed(samples) if samples else None), dropped
 
     def measure(self, index: int, note: Note) -> Measured:
         """Tokens of a sample from its text and headers."""
@@ -109,8 +110,8 @@ class SampleWork:
         judged = self.judged(index, name, encoded.num_tokens)
         return encoded if judged.tokens else judged
 
-    def build(self, pack: Sequence[tuple[int, int]], note: Note) -> tuple[PackedBatch | None, list[Dropped]]:
-        """A batch of samples given by index and length; None if none of them can be used.
+    def usable(self, pack: Sequence[tuple[int, int]], note: Note) -> tuple[list[Encoded], list[Dropped]]:
+        """The samples of a pack, given by index and length, and those left out.
 
         Raises:
             DataError: one cannot be used and is not to be dropped, or its length is not what was said.
@@ -131,25 +132,30 @@ class SampleWork:
                 )
             else:
                 samples.append(encoded)
-        return (self.collate(samples) if samples else None), dropped
+        return samples, dropped
 
-    def collate(self, samples: Sequence[Encoded]) -> PackedBatch:
+    def packed(self, samples: Sequence[Encoded]) -> dict[str, Any]:
+        """A batch on its way to another process: its patches, nearly all of it, are joined there and only there."""
+        batch = self.collate(samples, join_patches=False)
+        values: dict[str, Any] = {name: getattr(batch, name).numpy() for name in _TENSORS}
+        if pixels := [patches.numpy() for sample in samples for patches in sample.patches]:
+            values["patches"] = Joined(pixels)
+        return {**values, "sample_ids": batch.sample_ids, "sources": batch.sources}
+
+    def collate(self, samples: Sequence[Encoded], *, join_patches: bool = True) -> PackedBatch:
         """Encoded samples end to end."""
         config = self.processor.config
         return collate(
             samples,
             visual_token_ids=(config.image_token_id, config.video_token_id),
             merge_unit=config.vision.merge_unit,
+            join_patches=join_patches,
         )
 
 
-def _pack_batch(batch: PackedBatch) -> dict[str, Any]:
-    """A batch whose arrays travel without a copy."""
-    arrays: dict[str, Any] = {name: getattr(batch, name).numpy() for name in _TENSORS}
-    return {**arrays, "sample_ids": batch.sample_ids, "sources": batch.sources}
-
-
 def unpack_batch(values: dict[str, Any]) -> PackedBatch:
-    """The batch again."""
+    """The batch again; one that never left this process is joined now."""
+    if isinstance(patches := values["patches"], Joined):
+        values = {**values, "patches": np.concatenate(patches.parts)}
     tensors = {name: torch.from_numpy(np.asarray(values[name])) for name in _TENSORS}
     return PackedBatch(**tensors, sample_ids=values["sample_ids"], sources=values["sources"])
