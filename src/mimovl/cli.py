@@ -5,6 +5,7 @@
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
+    mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
 
@@ -143,6 +144,20 @@ def logprobs(
     from mimovl.generate.logprobs import score_messages
 
     score_messages(checkpoint, messages, out)
+
+
+@app.command()
+def lengths(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset folder, or one of parquet files.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", metavar="CKPT", help="The checkpoint that will read it.")],
+    length: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens of a pack.")] = 8192,
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes that count; 0 counts here.")] = 0,
+) -> None:
+    """Count every sample's tokens from headers, keep them in the dataset, and list what no pack can hold."""
+    from mimovl.pipeline.lengths import index_lengths
+
+    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    print(index_lengths(dataset, checkpoint, length=length, workers=workers, progress=progress))
 
 
 @app.command()

@@ -16,9 +16,9 @@ from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
     *("step", "steps", "tokens", "images", "loss", "loss_by_source", "grad_norm", "learning_rate"),
-    *("tokens_per_second", "seconds", "memory_mb"),
+    *("tokens_per_second", "data_wait", "seconds", "memory_mb"),
 }
-TIMES = {"tokens_per_second", "seconds", "memory_mb"}
+TIMES = {"tokens_per_second", "data_wait", "seconds", "memory_mb"}
 """Fields that no two runs share."""
 
 
@@ -62,7 +62,7 @@ def test_a_stage_writes_metrics_a_checkpoint_and_the_word_that_it_is_done(whole)
         written[-1]["learning_rate"]["vision"] * 3, rel=1e-9
     )
     done = json.loads((out / "done.json").read_text())
-    assert set(done) == {"seconds", "steps", "tokens", "images", "trained", "learning_rate", "length"}
+    assert set(done) == {"seconds", "steps", "tokens", "images", "trained", "learning_rate", "length", "dropped"}
     assert (done["steps"], done["tokens"], done["images"]) == (6, written[-1]["tokens"], written[-1]["images"])
     assert done["trained"] == ["vision", "projector", "language"] and done["length"] == 256
     assert equal(load_checkpoint(out / "model"), model)
