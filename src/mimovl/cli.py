@@ -4,6 +4,7 @@
     mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
+    mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl report runs/tiny                               write report.html again
 
@@ -140,6 +141,36 @@ def logprobs(
     from mimovl.generate.logprobs import score_messages
 
     score_messages(checkpoint, messages, out)
+
+
+@app.command()
+def init(
+    vision: Annotated[
+        Path, typer.Option("--vision", metavar="FOLDER", help="A Qwen2.5-VL checkpoint: its vision tower.")
+    ],
+    language: Annotated[
+        Path, typer.Option("--language", metavar="FOLDER", help="A MiMo-7B checkpoint: its decoder and tokenizer.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="CKPT", help="Folder to make.")],
+    seed: Annotated[int, typer.Option(help="Draws the projector.")] = 0,
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help="Of the stored weights: bf16, fp16 or fp32.")] = "bf16",
+    shard_gb: Annotated[
+        float, typer.Option(min=0.001, metavar="GB", help="Largest file of weights, in 10^9 bytes.")
+    ] = 5.0,
+) -> None:
+    """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
+    from mimovl.pipeline.assemble import assemble_checkpoint
+
+    summary = assemble_checkpoint(
+        vision,
+        language,
+        out,
+        seed=seed,
+        dtype=dtype,
+        shard_bytes=int(shard_gb * 10**9),
+        progress=_progress_line("bytes") if sys.stderr.isatty() else None,
+    )
+    print(summary)
 
 
 @app.command()
