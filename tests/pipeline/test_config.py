@@ -37,3 +37,18 @@ def test_a_base_needs_both_parts() -> None:
 def test_an_evaluation_asks_in_known_modes() -> None:
     with pytest.raises(ValidationError, match="modes"):
         EvaluateConfig.model_validate({"modes": ["loudly"]})
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"sources": {"ocr": "data/ocr"}, "train": {"world/ocr": 1}}, "both sources and train say where"),
+        ({"sources": {"ocr": "data/ocr"}, "imported": "photos"}, "both sources and imported say where"),
+        ({"sources": {}}, "sources names no folder"),
+        ({"sources": {"ocr": " "}}, "sources gives 'ocr' no folder"),
+        ({"sources": {"ocr": 3}}, "sources.ocr"),
+    ],
+)
+def test_training_samples_come_from_one_place(values: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        DataConfig.model_validate(values)
