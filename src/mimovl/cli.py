@@ -5,6 +5,7 @@
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
     mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
+    mimovl plan recipes/mimo-vl-7b.yaml --gpus 256        memory, days and cost, before anything starts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl report runs/tiny                               write report.html again
 
@@ -171,6 +172,29 @@ def init(
         progress=_progress_line("bytes") if sys.stderr.isatty() else None,
     )
     print(summary)
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    gpus: Annotated[int, typer.Option("--gpus", metavar="N", help="How many GPUs.")] = 1,
+    gpu: Annotated[
+        str, typer.Option("--gpu", metavar="NAME", help="h100, h200, a100-80g, h20, b200 or rtx4090.")
+    ] = "h200",
+    mfu: Annotated[float, typer.Option(help="Model FLOPs utilisation to reckon with.")] = 0.4,
+    price_per_hour: Annotated[
+        float | None, typer.Option(metavar="DOLLARS", help="Of one GPU; without it an assumed price.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print what each stage takes in memory, days and money; say what to change where it does not fit."""
+    from mimovl.pipeline.plan import plan_recipe
+    from mimovl.pipeline.plan_text import plan_text
+    from mimovl.plan import find_gpu
+    from mimovl.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    print(plan_text(plan_recipe(loaded.recipe, gpus=gpus, gpu=find_gpu(gpu), mfu=mfu, price_per_hour=price_per_hour)))
 
 
 @app.command()
