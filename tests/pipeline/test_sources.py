@@ -44,7 +44,7 @@ def test_an_empty_source_takes_no_place(tmp_path: Path) -> None:
     assert (samples.sources, samples[0].id) == (["gui"], "s3")
 
 
-def test_all_folders_that_are_missing_are_named_with_the_field_and_the_cure(tmp_path: Path) -> None:
+def test_missing_folders_are_named_with_the_field_and_the_cure(tmp_path: Path) -> None:
     folders = {"ocr": str(dataset(tmp_path / "a", 1)), "gui": "nowhere/gui", "text": "nowhere/text"}
     with pytest.raises(UsageError) as caught:
         open_sources(folders)
@@ -52,6 +52,11 @@ def test_all_folders_that_are_missing_are_named_with_the_field_and_the_cure(tmp_
         "2 of 3 dataset folders are not there (data.sources.gui: nowhere/gui, data.sources.text: nowhere/text); put "
         "the datasets there, or say where they are with --set data.sources.gui=FOLDER"
     )
+
+
+def test_of_many_missing_folders_a_few_are_named_and_all_counted() -> None:
+    with pytest.raises(UsageError, match=r"9 of 9 .* \(data.sources.s0: x, .*data.sources.s2: x and 6 more\)"):
+        open_sources({f"s{number}": "x" for number in range(9)})
 
 
 def test_an_unfinished_dataset_is_named_with_its_field(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ class StagePlan:
     config: ModelConfig
     memory: Memory
     """Of one GPU."""
-    without_checkpointing: float
-    """Bytes of activations if nothing of a block were computed again."""
+    activations: dict[str, float]
+    """Bytes kept from forward to backward, with each kind of checkpointing."""
     flops: dict[str, Flops]
     """Of a token, by part, on average."""
     tokens: int
@@ -137,8 +137,8 @@ def _plan_stage(
 ) -> StagePlan:
     parallel, workload = recipe.parallel_of(stage), stage.workload or Workload()
     groups = _groups(stage, parallel, gpus)
-    memory = _memory(stage, parallel, workload, config, gpus)
-    plain = parallel.model_copy(update={"activation_checkpointing": "none"})
+    others = (workload, config, gpus)
+    memory = _memory(stage, parallel, *others)
     load = _load(config, stage.length, workload)
     trained = frozenset(map(str, stage.train))
     flops = {
@@ -158,7 +158,10 @@ def _plan_stage(
         workload,
         config,
         memory,
-        _memory(stage, plain, workload, config, gpus).activations,
+        {
+            how: _memory(stage, parallel.model_copy(update={"activation_checkpointing": how}), *others).activations
+            for how in ("none", "selective", "full")
+        },
         flops,
         tokens,
         speed,

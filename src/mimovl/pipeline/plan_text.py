@@ -70,11 +70,8 @@ def _stage(entry: StagePlan, plan: RunPlan) -> Iterator[str]:
         f"{_gib(memory.gradients)} + optimizer {_gib(memory.optimizer)} + gathered {_gib(memory.gathered)} + "
         f"activations {_gib(memory.activations)} + loss or one block {_gib(memory.workspace)}"
     )
-    if parallel.activation_checkpointing != "none":
-        yield (
-            f"  checkpoints {parallel.activation_checkpointing}: activations are {_gib(memory.activations)} instead of "
-            f"{_gib(entry.without_checkpointing)}"
-        )
+    kinds = ", ".join(f"{how} {_gib(size)}" for how, size in entry.activations.items())
+    yield f"  checkpoints {parallel.activation_checkpointing} here; activations with each kind: {kinds}"
     logits = 4.0 * entry.tokens_at_once * entry.workload.label_share * entry.config.language.vocab_size
     yield f"  logits      never held as a whole; they would be {_gib(logits)}"
     total = sum(work.model for work in entry.flops.values())

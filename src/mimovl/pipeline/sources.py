@@ -46,11 +46,12 @@ def open_sources(folders: Mapping[str, str]) -> TrainingSamples:
     """The dataset folder of each source.
 
     Raises:
-        UsageError: a folder is not there; lists all that are missing, with the recipe's field.
+        UsageError: a folder is not there; names the first of them with the recipe's field.
         DataError: a folder is no finished dataset; names the field.
     """
     if missing := [name for name, folder in folders.items() if not Path(folder).is_dir()]:
-        listed = ", ".join(f"data.sources.{name}: {folders[name]}" for name in missing)
+        listed = ", ".join(f"data.sources.{name}: {folders[name]}" for name in missing[:3])
+        listed += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise UsageError(
             f"{len(missing)} of {len(folders)} dataset folders are not there ({listed}); put the datasets there, or "
             f"say where they are with --set data.sources.{missing[0]}=FOLDER"
