@@ -131,20 +131,6 @@ def evaluate(
 
 
 @app.command()
-def logprobs(
-    checkpoint: Checkpoint,
-    messages: Annotated[
-        Path, typer.Option("--messages", metavar="FILE", help="OpenAI-style messages with local image and video paths.")
-    ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSON file: token ids and log-probabilities.")],
-) -> None:
-    """Score a conversation: the log-probability of each token given those before it."""
-    from mimovl.generate.logprobs import score_messages
-
-    score_messages(checkpoint, messages, out)
-
-
-@app.command()
 def init(
     vision: Annotated[
         Path, typer.Option("--vision", metavar="FOLDER", help="A Qwen2.5-VL checkpoint: its vision tower.")
@@ -195,6 +181,20 @@ def plan(
 
     loaded = load_recipe(recipe, overrides or [])
     print(plan_text(plan_recipe(loaded.recipe, gpus=gpus, gpu=find_gpu(gpu), mfu=mfu, price_per_hour=price_per_hour)))
+
+
+@app.command()
+def logprobs(
+    checkpoint: Checkpoint,
+    messages: Annotated[
+        Path, typer.Option("--messages", metavar="FILE", help="OpenAI-style messages with local image and video paths.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSON file: token ids and log-probabilities.")],
+) -> None:
+    """Score a conversation: the log-probability of each token given those before it."""
+    from mimovl.generate.logprobs import score_messages
+
+    score_messages(checkpoint, messages, out)
 
 
 @app.command()

@@ -40,15 +40,13 @@ def test_an_evaluation_asks_in_known_modes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "problem"),
+    "values",
     [
-        ({"sources": {"ocr": "data/ocr"}, "train": {"world/ocr": 1}}, "both sources and train say where"),
-        ({"sources": {"ocr": "data/ocr"}, "imported": "photos"}, "both sources and imported say where"),
-        ({"sources": {}}, "sources names no folder"),
-        ({"sources": {"ocr": " "}}, "sources gives 'ocr' no folder"),
-        ({"sources": {"ocr": 3}}, "sources.ocr"),
+        {"sources": {"ocr": "data/ocr"}, "train": {"world/ocr": 1}},
+        {"sources": {"ocr": "data/ocr"}, "imported": "photos"},
+        {"sources": {}},
     ],
 )
-def test_training_samples_come_from_one_place(values: dict[str, object], problem: str) -> None:
-    with pytest.raises(ValidationError, match=problem):
+def test_training_samples_come_from_one_place(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="sources names at least one folder, and stands alone"):
         DataConfig.model_validate(values)

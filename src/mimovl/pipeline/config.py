@@ -67,8 +67,8 @@ class DataConfig(RecipeModel):
     imported: str = ""
     """Folder with train/ and heldout/ made by mimovl import, relative to the working directory."""
     sources: dict[str, str] | None = None
-    """Dataset folder (parquet shards of records, tar shards of media) of each source that mixtures name, relative to
-    the working directory; looked for when a run starts."""
+    """Folders that training samples stream from, by the name mixtures give them, relative to the working directory:
+    each made by mimovl, or of plain parquet files."""
     max_pixels: int | None = Field(default=None, ge=56 * 56)
     """Largest picture in pixels, kept with the checkpoints; unset keeps the starting checkpoint's. Imported data must
     have been imported with the same bound, since its boxes are in pixels of the resized picture."""
@@ -77,13 +77,8 @@ class DataConfig(RecipeModel):
     def _check(self) -> Self:
         for where in ("train", "heldout", "prompts"):
             _check_sources(where, getattr(self, where))
-        if self.sources is not None:
-            if others := [where for where in ("train", "imported") if getattr(self, where)]:
-                raise ValueError(f"both sources and {others[0]} say where training samples come from; keep one of them")
-            if not self.sources:
-                raise ValueError("sources names no folder; give at least one, or leave it out")
-            if empty := [name for name, folder in self.sources.items() if not folder.strip()]:
-                raise ValueError(f"sources gives {empty[0]!r} no folder")
+        if self.sources is not None and (self.imported or any(self.train.values()) or not self.sources):
+            raise ValueError("sources names at least one folder, and stands alone: without train and imported")
         return self
 
 

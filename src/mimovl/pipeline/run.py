@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from mimovl.pipeline.base import build_base
 from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
 from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
 from mimovl.pipeline.progress import Display, StepProgress
-from mimovl.pipeline.sources import TrainingSamples, open_sources
+from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
 from mimovl.recipe_yaml import KeyPath, read_yaml
 from mimovl.report import write_report
@@ -131,8 +130,9 @@ class _Runner:
             step = self._next(stage.name)
             title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
+                samples = _Sources(Dataset.open(self._training_data()))
                 model = train_stage(
-                    model, processor, self._samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
+                    model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
                 )
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
         if recipe.rl:
@@ -162,13 +162,6 @@ class _Runner:
         imported = self.recipe.data.imported
         return Path(imported) / "train" if imported else self.folder / "data" / "train"
 
-    @cached_property
-    def _samples(self) -> TrainingSamples:
-        """What the mixtures of the stages draw from."""
-        if sources := self.recipe.data.sources:
-            return open_sources(sources)
-        return TrainingSamples([(None, Dataset.open(self._training_data()))])
-
     def _heldout_data(self) -> Path:
         imported = self.recipe.data.imported
         return Path(imported) / "heldout" if imported else self.folder / "data" / "heldout"
@@ -196,14 +189,13 @@ class _Runner:
     def _check_mixtures(self) -> None:
         """Refuse now, not when its stage begins, a mixture of sources or tasks that the data does not have."""
         recipe = self.recipe
-        checks: list[tuple[list[str], list[tuple[str, dict[str, float]]]]] = []
-        if recipe.stages:
-            checks.append((self._samples.sources, [(f"stage {stage.name}", stage.mixture) for stage in recipe.stages]))
-        if recipe.rl:
-            prompts = Dataset.open(self.folder / "data" / "prompts")
-            checks.append(([record.task for record in prompts.records], [(recipe.rl.name, recipe.rl.tasks)]))
-        for found, wanted in checks:
-            places = indices_by_source(found)
+        sources = [(f"stage {stage.name}", stage.mixture) for stage in recipe.stages]
+        tasks = [(recipe.rl.name, recipe.rl.tasks)] if recipe.rl else []
+        for folder, field, wanted in (
+            (self._training_data(), "source", sources),
+            (self.folder / "data" / "prompts", "task", tasks),
+        ):
+            places = indices_by_source([getattr(r, field) for r in Dataset.open(folder).records]) if wanted else {}
             for where, weights in wanted:
                 try:
                     Mixture(places, weights, seed=recipe.seed)
@@ -269,6 +261,20 @@ class _Runner:
         with self._timed("evaluate 0-median", "evaluate median"):
             baseline = MedianBaseline(asked_in_training(Dataset.open(self._training_data())))
             evaluate(baseline, list(Dataset.open(self._heldout_data())), None, out, modes=self.recipe.evaluate.modes)
+
+
+class _Sources:
+    """A dataset as the trainer sees it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.sources = [record.source for record in dataset.records]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[index]
 
 
 def _quiet(done: float, total: float, text: str) -> None:
@@ -339,8 +345,7 @@ def _check_start(recipe: Recipe) -> None:
     """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
     if not recipe.stages and not recipe.rl:
         return
-    if recipe.data.sources:
-        open_sources(recipe.data.sources)
+    check_sources(recipe.data.sources or {})
     if not recipe.base:
         read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
     if recipe.rl and (recipe.data.imported or not any(recipe.data.prompts.values())):

@@ -73,12 +73,12 @@ class StageConfig(RecipeModel):
     """Share of the peak learning rate that is left at the last step."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """How gradients become updates."""
-    save_seconds: Positive = 30.0
-    """A checkpoint to resume from is written at least this often."""
     parallel: ParallelConfig | None = None
     """How this stage is spread over processes, where it differs from the recipe's own section."""
     workload: Workload | None = None
     """What its packs are expected to hold; mimovl plan reckons with it."""
+    save_seconds: Positive = 30.0
+    """A checkpoint to resume from is written at least this often."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
