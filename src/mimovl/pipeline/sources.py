@@ -19,9 +19,10 @@ def check_sources(folders: Mapping[str, str]) -> None:
     missing = [name for name, folder in folders.items() if not Path(folder).is_dir()]
     if not missing:
         return
-    listed = ", ".join(f"data.sources.{name}: {folders[name]}" for name in missing[:3])
-    listed += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    first, *others = missing
+    nor = f", nor are those of {', '.join(others[:3])}" if others else ""
+    nor += f" and {len(others) - 3} more" if len(others) > 3 else ""
     raise UsageError(
-        f"{len(missing)} of {len(folders)} dataset folders are not there ({listed}); put the datasets there, or say "
-        f"where they are with --set data.sources.{missing[0]}=FOLDER"
+        f"data.sources.{first}: {folders[first]}: no such folder of samples{nor}; put the datasets there, or say where "
+        f"they are with --set data.sources.{first}=FOLDER"
     )
