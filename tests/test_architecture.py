@@ -29,7 +29,9 @@ ARROWS: dict[str, set[str]] = {
     "data": {"model", *STORE},
     "generate": {"model", "data", "team"},
     "verify": set(),
-    "train": {"data", "model", "team"},
+    # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
+    "plan": {"model"},
+    "train": {"data", "model", "team", "plan"},
     "reward": {"verify", "model", "data"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},

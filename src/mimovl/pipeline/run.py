@@ -33,7 +33,9 @@ from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
 from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
 from mimovl.pipeline.inputs import check_mixture, training_samples
 from mimovl.pipeline.progress import Display, StepProgress
+from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
+from mimovl.recipe_yaml import KeyPath, read_yaml
 from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
@@ -330,6 +332,7 @@ def _check_start(recipe: Recipe) -> None:
     """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
     if not recipe.stages and not recipe.rl:
         return
+    check_sources(recipe.data.sources or {})
     if not recipe.base:
         read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
     if recipe.rl and (recipe.data.imported or not any(recipe.data.prompts.values())):
@@ -351,13 +354,28 @@ def _same_recipe(folder: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
         return
-    old, new = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
-    if old == new:
+    texts = path.read_text(encoding="utf-8"), text
+    trees = [read_yaml(words, str(path)) for words in texts]
+    old, new = (dict(_written(tree.value)) for tree in trees)
+    differ = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
+    if not differ:
         return
-    place = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    had = old[place].strip() if place < len(old) else "(nothing)"
-    has = new[place].strip() if place < len(new) else "(nothing)"
+    places = [tree.lines.get(differ[0], 0) for tree in trees]
+    had, has = (
+        words.splitlines()[place - 1].strip() if place else "(nothing)"
+        for words, place in zip(texts, places, strict=True)
+    )
+    where = f"{path}:{places[0]}" if places[0] else str(path)
     raise RecipeError(
-        f"{folder} holds a run of another recipe: {path}:{place + 1} says {had!r}, this one says {has!r}; "
+        f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
         "choose another --out, or delete the folder to start again"
     )
+
+
+def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """All that is set, each value under its path: what a newer version can do and nobody asked for is no difference."""
+    if isinstance(value, dict | list) and value:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _written(inner, (*keys, key))
+    elif value is not None:
+        yield keys, value
