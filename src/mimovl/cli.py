@@ -1,6 +1,7 @@
 """The command line: one verb a step.
 
     mimovl run recipes/tiny.yaml --out runs/tiny          everything, resumable
+    mimovl train recipes/small.yaml --out runs/small      its training stages alone, also under torchrun
     mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
@@ -28,12 +29,13 @@ import typer
 from typer.core import TyperGroup
 
 from mimovl import __version__
-from mimovl.errors import MimovlError, UsageError
+from mimovl.errors import MimovlError, Stopped, UsageError
 
 __all__ = ["app", "main"]
 
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
+    "train": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
 }
 
@@ -104,6 +106,22 @@ def run(
     from mimovl.pipeline.run import run as run_recipe
 
     run_recipe(recipe, out, overrides or [])
+
+
+@app.command()
+def train(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    overrides: Overrides = None,
+) -> None:
+    """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
+    from mimovl.pipeline.train import train as train_recipe
+
+    try:
+        train_recipe(recipe, out, overrides or [])
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        raise typer.Exit(143) from None
 
 
 @app.command()

@@ -11,7 +11,7 @@ from mimovl.model.numbers import (
     start_with_number_readers,
     start_with_numbers,
 )
-from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
+from mimovl.model.vlm import TokenShare, VisionLanguageModel, build_model, initialise
 
 __all__ = [
     "CODE_SIZE",
@@ -21,6 +21,7 @@ __all__ = [
     "ModelConfig",
     "PackedAttention",
     "Segments",
+    "TokenShare",
     "VisionConfig",
     "VisionLanguageModel",
     "build_model",

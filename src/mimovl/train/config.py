@@ -96,6 +96,8 @@ class StageConfig(RecipeModel):
     """What its packs are expected to hold; mimovl plan reckons with it."""
     save_seconds: Positive = 30.0
     """A checkpoint to resume from is written at least this often."""
+    keep: int | None = Field(default=None, ge=1)
+    """Checkpoints to resume from that mimovl train keeps; unset: two."""
     loading: LoadingConfig | None = None
     """How other processes read samples ahead; unset for small samples, which a thread encodes as they are drawn."""
 

@@ -7,7 +7,7 @@ rate serves both; embeddings, heads, norms and biases keep AdamW.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -46,6 +46,9 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
         part.requires_grad_(name in parts)
 
 
+Groups = list[dict[str, Any]]
+"""Parameter groups with their learning rate, part and weight decay."""
+
 _NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight")
 """Matrices with a row for each token or class: Muon would move rows that had no gradient."""
 
@@ -57,16 +60,27 @@ class Optimizer:
         modules: each part's module, by name; parameters that do not require gradients are left out.
         learning_rate: peak learning rate of each part.
         config: which algorithm, and its constants.
+        make: builds the inner optimizers from groups for AdamW and groups for Muon; unset for those of torch.
+        clip: scales gradients down to a global norm and returns what it was; unset for torch's.
     """
 
     def __init__(
-        self, modules: Mapping[str, nn.Module], learning_rate: Mapping[str, float], config: OptimizerConfig
+        self,
+        modules: Mapping[str, nn.Module],
+        learning_rate: Mapping[str, float],
+        config: OptimizerConfig,
+        *,
+        make: Callable[[Groups, Groups], list[torch.optim.Optimizer]] | None = None,
+        clip: Callable[[list[nn.Parameter], float], float] | None = None,
     ) -> None:
         self.config = config
         self.peak = dict(learning_rate)
         self.parameters: list[nn.Parameter] = []
-        matrices: list[dict[str, Any]] = []
-        adamw: list[dict[str, Any]] = []
+        self.names: dict[nn.Parameter, str] = {}
+        """Part and name of each."""
+        self._clip = clip or _clip
+        matrices: Groups = []
+        adamw: Groups = []
         seen: set[int] = set()
         for part, module in modules.items():
             groups: dict[str, list[nn.Parameter]] = {"matrix": [], "decayed": [], "plain": []}
@@ -75,6 +89,7 @@ class Optimizer:
                     continue
                 seen.add(id(parameter))
                 self.parameters.append(parameter)
+                self.names[parameter] = f"{part}.{name}"
                 inner = parameter.ndim == 2 and not name.endswith(_NOT_ORTHOGONALISED)
                 kind = ("matrix" if config.name == "muon" else "decayed") if inner else "plain"
                 groups[kind].append(parameter)
@@ -85,6 +100,9 @@ class Optimizer:
                 if groups[kind]:
                     adamw.append({"params": groups[kind], "lr": rate, "part": part, "weight_decay": decay})
         self.inner: list[torch.optim.Optimizer] = []
+        if make:
+            self.inner = make(adamw, matrices)
+            return
         if adamw:
             self.inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
         if matrices:
@@ -106,13 +124,26 @@ class Optimizer:
         Returns:
             The global gradient norm before clipping.
         """
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
+        norm = self._clip(self.parameters, self.config.clip_norm)
         for optimizer in self.inner:
             for group in optimizer.param_groups:
                 group["lr"] = self.peak[group["part"]] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every state by the parameter's name and its own, the very tensors; those of later steps are made as zeros."""
+        states = {}
+        for optimizer in self.inner:
+            blank = getattr(optimizer, "blank", _blank_muon if isinstance(optimizer, torch.optim.Muon) else _blank)
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                state = optimizer.state[parameter]
+                if not state:
+                    state.update(blank(parameter))
+                for key, tensor in state.items():
+                    states[f"{self.names[parameter]}.{key}"] = tensor
+        return states
 
     def state_dict(self) -> list[dict[str, Any]]:
         """State of every inner optimizer."""
@@ -122,3 +153,17 @@ class Optimizer:
         """Restore :meth:`state_dict`."""
         for optimizer, inner in zip(self.inner, state, strict=True):
             optimizer.load_state_dict(inner)
+
+
+def _clip(parameters: list[nn.Parameter], largest: float) -> float:
+    return float(nn.utils.clip_grad_norm_(parameters, largest))
+
+
+def _blank(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What torch's fused AdamW begins with."""
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _blank_muon(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"momentum_buffer": torch.zeros_like(parameter)}

@@ -47,7 +47,8 @@ class ParallelConfig(RecipeModel):
     parameter_dtype: Precision = "float32"
     """Of the parameters between steps; bfloat16 ones are updated with stochastic rounding."""
     gradient_dtype: Precision = "float32"
-    """In which gradients add up, over packs and over processes."""
+    """In which gradients add up, over packs and over processes; where it is not that of the parameters, a gradient is
+    taken out of autograd's hands as soon as it is there."""
     optimizer_dtype: Precision = "float32"
     """Of the optimizer's states; bfloat16 ones are written with stochastic rounding."""
 
