@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimovl.team import ALONE, Team
+from mimovl.team import Team
 from mimovl.train import train_stage
 from mimovl.train.checkpoint_distributed import DistributedCheckpoints
+from mimovl.train.distributed import joined
 from mimovl.train.spread import TeamSpread, decide
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
@@ -39,7 +40,7 @@ class Told(Team):
 )
 def test_the_leader_says_when_to_save_and_anybody_may_be_asked_to_end(due, stop, other, wish) -> None:
     assert decide(Told(other), due=due, stop=stop) == wish
-    spread = TeamSpread(Told(other), DistributedCheckpoints(ALONE), stop_asked=lambda: stop)
+    spread = TeamSpread(Told(other), stop_asked=lambda: stop)
     assert spread.wish(due=due) == wish
 
 
@@ -56,17 +57,17 @@ def test_a_stage_is_arranged_before_it_trains_and_saved_where_its_spread_says(tm
     model = tiny.model()
 
     def train(out: Path, progress=None) -> None:
-        spread = TeamSpread(checkpoints=DistributedCheckpoints(ALONE), arrange=arranged.append)
-        train_stage(
-            tiny.model() if progress is None else model,
-            tiny.processor(),
-            tiny.mixed(),
-            tiny.stage(steps=4, save_seconds=1e-9),
-            out,
-            seed=1,
-            progress=progress,
-            spread=spread,
-        )
+        with joined() as team:
+            train_stage(
+                tiny.model() if progress is None else model,
+                tiny.processor(),
+                tiny.mixed(),
+                tiny.stage(steps=4, save_seconds=1e-9),
+                out,
+                seed=1,
+                progress=progress,
+                spread=TeamSpread(team, DistributedCheckpoints(team), arrange=arranged.append),
+            )
 
     with pytest.raises(Interrupt):
         train(tmp_path / "cut", Plug(3))

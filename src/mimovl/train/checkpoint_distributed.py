@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ class DistributedCheckpoints:
     """Resume points of a stage.
 
     Args:
-        team: all processes call every method at the same time.
+        team: all processes call every method at the same time; they are joined in a process group, even one alone.
         keep: whole points that are kept.
         ahead: write behind the training's back.
     """
@@ -50,9 +51,10 @@ class DistributedCheckpoints:
         self.team = team
         self.keep = keep
         self.ahead = ahead
-        self._pending: tuple[Any, Path, Path, int] | None = None
+        self._pending: tuple[Future[Any], Path, Path, int] | None = None
+        self._naming = threading.Lock()
         # Of its own: the thread's words must not mix with those of the training.
-        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._group = dist.new_group(backend="gloo")
 
     # ------------------------------------------------------------ writing
 
@@ -74,7 +76,10 @@ class DistributedCheckpoints:
                 _write(partial / COUNTERS, json.dumps(counters).encode())
         writer = dcp.FileSystemWriter(partial, single_file_per_rank=True, sync_files=True)
         written = dcp.async_save(state, storage_writer=writer, process_group=self._group)
+        assert isinstance(written, Future), "torch says when it is written"
         self._pending = written, partial, target, size
+        if self.team.leads:  # whose part of the writing ends last
+            written.add_done_callback(lambda done: None if done.exception() else self._name(out, partial, target))
         if not self.ahead:
             self.settle(out)
 
@@ -88,14 +93,20 @@ class DistributedCheckpoints:
             return
         (written, partial, target, size), self._pending = self._pending, None
         with self._together(out, partial, size):
-            assert isinstance(written, Future), "torch says when it is written"
             written.result()
             if self.team.leads:
-                shutil.rmtree(target, ignore_errors=True)
-                partial.rename(target)
-                _sync(target.parent)
-                for old in _points(out)[: -self.keep]:
-                    shutil.rmtree(old)
+                self._name(out, partial, target)
+
+    def _name(self, out: Path, partial: Path, target: Path) -> None:
+        """Give a written point its name and remove the oldest, once: as soon as it is there, or when it is waited for."""
+        with self._naming:
+            if not partial.is_dir():
+                return
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+            _sync(target.parent)
+            for old in _points(out)[: -self.keep]:
+                shutil.rmtree(old)
 
     @contextmanager
     def _together(self, out: Path, partial: Path, size: int) -> Iterator[None]:
@@ -103,7 +114,7 @@ class DistributedCheckpoints:
         problem = ""
         try:
             yield
-        except Exception as error:  # torch wraps what went wrong in a process in an exception of its own
+        except (Exception, dcp.CheckpointException) as error:  # the latter is no Exception
             problem = _reason(error)
         problems = [one for one in self.team.gather(problem) if one]
         if not problems:
@@ -139,7 +150,7 @@ class DistributedCheckpoints:
         try:
             counters = json.loads((newest / COUNTERS).read_text(encoding="utf-8"))
             dcp.load(state, storage_reader=dcp.FileSystemReader(newest), process_group=self._group)
-        except Exception as error:  # torch raises many kinds
+        except (Exception, dcp.CheckpointException) as error:  # torch raises many kinds
             problem = _reason(error)
         if problems := [one for one in self.team.gather(problem) if one]:
             earlier = f"; {points[-2].name} before it may be whole" if len(points) > 1 else ""
