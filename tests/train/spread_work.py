@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mimovl.errors import DataError
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint, read_config
 from mimovl.team import ALONE, Team
 from mimovl.train import StageConfig, train_stage
@@ -70,13 +71,31 @@ def sharded(
     )
 
 
-def all_cases(team: Team, start: Path, folder: Path, cases: list[Case]) -> None:
-    """One after the other, each into a folder of its name."""
+def all_cases(team: Team, start: Path, folder: Path, cases: list[Case]) -> list[str]:
+    """One after the other, each into a folder of its name; what processes that disagree are told."""
     for name, parallel, changes in cases:
         if parallel:
             sharded(team, start, folder / name, parallel, **changes)
         else:
             plain(start, folder / name, team, **changes)
+    return disagree(team, start, folder / "disagree")
+
+
+def disagree(team: Team, start: Path, out: Path) -> list[str]:
+    """What processes are told that were given different seeds, and that meet different samples in one pack."""
+    messages = []
+    try:
+        sharded(team, start, out, {"fsdp": "full"}, seed=team.rank)
+    except DataError as error:
+        messages.append(str(error))
+    parallel = ParallelConfig(context_parallel=2)
+    cpu, checkpoints = torch.device("cpu"), DistributedCheckpoints(team)
+    spread = ShardedSpread(team, parallel, stage(), device=cpu, weights=None, checkpoints=checkpoints)
+    try:
+        spread.merge([{"labels": 3.0}, {"labels": 5.0, "samples": f"hash-{team.rank}"}])
+    except DataError as error:
+        messages.append(str(error))
+    return messages
 
 
 def figures(out: Path, *names: str) -> list[list[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +48,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every case, trained by two processes, and its reference, trained by one."""
     folder = tmp_path_factory.mktemp("spread")
     start = tiny.checkpoint(folder / "start")
-    run_team(2, spread_work.all_cases, (start, folder, CASES))
+    told = run_team(2, spread_work.all_cases, (start, folder, CASES))
+    (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
     spread_work.plain(start, folder / "one")
     for name, _, changes in CASES:
         if name in REFERENCES:
@@ -114,6 +117,17 @@ def test_frozen_parts_stay_to_the_bit(trained: Path) -> None:
 def test_no_resume_point_is_left_of_a_finished_stage(trained: Path) -> None:
     for name, _, _ in CASES:
         assert sorted(path.name for path in (trained / name).iterdir()) == ["done.json", "metrics.jsonl", "model"]
+
+
+def test_processes_that_disagree_on_the_data_are_stopped_with_both_values(trained: Path) -> None:
+    first, second = json.loads((trained / "told.json").read_text())
+    assert re.match(
+        r"the processes disagree on the data: rank 0 has [0-9a-f]{16} \(36 samples, the first drawn is world/.*\), "
+        r"rank 1 has [0-9a-f]{16} \(36 samples, .*; give all of them the same",
+        first,
+    )
+    assert "ranks 0 and 1 share a pack and disagree on it" in second
+    assert "'samples': 'hash-0'" in second and "'samples': 'hash-1'" in second
 
 
 # ---------------------------------------------------------------- alone

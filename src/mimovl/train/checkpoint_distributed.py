@@ -98,7 +98,7 @@ class DistributedCheckpoints:
                 self._name(out, partial, target)
 
     def _name(self, out: Path, partial: Path, target: Path) -> None:
-        """Give a written point its name and remove the oldest, once: as soon as it is there, or when it is waited for."""
+        """Give a written point its name, as soon as it is there or when it is waited for, and remove the oldest."""
         with self._naming:
             if not partial.is_dir():
                 return
