@@ -70,7 +70,7 @@ def test_alone_it_gives_the_stages_of_a_run_to_the_bit_and_the_run_goes_on_from_
     before = (out / "2-general" / "done.json").stat().st_mtime_ns
     train(recipe, out)
     assert (out / "2-general" / "done.json").stat().st_mtime_ns == before
-    run(recipe, out, ["rl.steps=3"])
+    run(recipe, out)
     assert micro.figures(out).keys() == micro.figures(micro_run).keys()
     assert micro.figures(out) == micro.figures(micro_run)
 

@@ -145,7 +145,7 @@ class Stages(Runner):
 
     def _first_folder(self, start: Path | None) -> Path:
         """The folder the first stage starts from; one of the run's own where a new projector is drawn."""
-        first = self.folder / "0-start" / "model"
+        first = self.folder / "start" / "model"
         if start is not None and not self.recipe.fresh_projector:
             return start
         if self.team.leads and not (first / "config.json").is_file():
