@@ -99,7 +99,8 @@ class Stages(Runner):
         """Do every stage that is not done."""
         recipe, team = self.recipe, self.team
         for stage in recipe.stages:
-            Layout.of(recipe.parallel_of(stage), stage, team.size)
+            parallel = recipe.parallel_of(stage)
+            Layout.of(parallel, stage, team.size, even=needs_sharding(parallel))
         self._data()
         self._check_mixtures()
         before = self._first_folder(self._start())

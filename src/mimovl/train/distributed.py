@@ -89,8 +89,14 @@ class Layout:
     """Processes that divide them."""
 
     @classmethod
-    def of(cls, parallel: ParallelConfig, stage: StageConfig, size: int) -> Layout:
+    def of(cls, parallel: ParallelConfig, stage: StageConfig, size: int, *, even: bool = True) -> Layout:
         """Arrange ``size`` processes.
+
+        Args:
+            parallel: what the recipe says.
+            stage: whose packs are shared.
+            size: how many there are.
+            even: all must have as many packs, because they divide parameters and pass through the model together.
 
         Raises:
             RecipeError: they cannot be arranged as the recipe says; names both numbers and the cure.
@@ -108,7 +114,7 @@ class Layout:
                 f"{(parallel.data_parallel or 1) * context} processes, there are {size}; start as many, or leave "
                 "data_parallel unset to use all there are"
             )
-        if stage.packs % data:
+        if even and stage.packs % data:
             raise RecipeError(
                 f"{where}: packs {stage.packs} of a step do not divide evenly among {data} "
                 f"process{'es' if context == 1 else ' groups'}; make packs {-(-stage.packs // data) * data}, or start "

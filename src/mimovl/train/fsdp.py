@@ -200,7 +200,6 @@ class ShardedSpread:
         """Gradients are divided among the processes as they come; groups that repeat them wait for the last."""
         model = self._model
         assert isinstance(model, FSDPModule)
-        model.set_is_last_backward(last)
         if self._layout.replicas > 1:
             model.set_requires_all_reduce(last)
         loss.backward()  # type: ignore[no-untyped-call]
