@@ -140,7 +140,7 @@ def test_packs_joined_have_the_loss_of_the_packs(tmp_path: Path) -> None:
     model = tiny.model()
     whole = language_model_loss(model, join_packs(packs))
     parts = [language_model_loss(model, pack) for pack in packs]
-    assert float(whole.total) == pytest.approx(sum(float(part.total) for part in parts), rel=1e-5)
+    assert whole.total.item() == pytest.approx(sum(part.total.item() for part in parts), rel=1e-5)
     assert whole.num_tokens == sum(part.num_tokens for part in parts)
     assert join_packs(packs[:1]) is packs[0]
 

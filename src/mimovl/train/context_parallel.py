@@ -25,6 +25,10 @@ from mimovl.types import PackedBatch
 
 __all__ = ["ContextShare", "rows_of_rank"]
 
+# torch 2.13 has other names for both, and warns of the old ones.
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
 
 def rows_of_rank(size: int, processes: int, rank: int) -> list[range]:
     """The two pieces of ``size`` tokens that a process takes, in order."""
@@ -168,12 +172,12 @@ class _Gather(torch.autograd.Function):
         """Shape (rows, width) to (C · rows, width)."""
         ctx.group = group
         out = mine.new_empty(group.size() * mine.shape[0], *mine.shape[1:])
-        dist.all_gather_into_tensor(out, mine.contiguous(), group=group)
+        _ALL_GATHER(out, mine.contiguous(), group=group)
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """The sum over the processes of this one's rows."""
         out = gradient.new_empty(gradient.shape[0] // ctx.group.size(), *gradient.shape[1:])
-        dist.reduce_scatter_tensor(out, gradient.contiguous(), group=ctx.group)
+        _REDUCE_SCATTER(out, gradient.contiguous(), group=ctx.group)
         return out, None
