@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 
-__all__ = ["Attention", "PackedAttention", "Segments", "flash_attention"]
+__all__ = ["FLASH_DTYPES", "Attention", "PackedAttention", "Segments", "flash_attention"]
 
 Flash = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, int, bool],
@@ -30,11 +30,13 @@ Flash = Callable[
 query sees the last key)."""
 
 
-def flash_attention(queries: torch.Tensor) -> Flash | None:
-    """A variable-length flash kernel for such queries; None where there is none: on the CPU, and in float32."""
-    if not queries.is_cuda or queries.dtype not in (torch.bfloat16, torch.float16):
-        return None
-    return _flash()
+FLASH_DTYPES = (torch.bfloat16, torch.float16)
+"""What flash kernels compute in."""
+
+
+def flash_attention(device: torch.device) -> Flash | None:
+    """The variable-length flash kernel of a device; None on the CPU. Ask before compiled code runs, not within."""
+    return _flash() if device.type == "cuda" else None
 
 
 @cache
@@ -131,15 +133,16 @@ class PackedAttention:
     def __init__(self, segments: Segments, *, causal: bool) -> None:
         self.segments = segments
         self.causal = causal
+        self._flash = flash_attention(segments.bounds.device)
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
         """Each segment's values mixed by its own queries and keys, shape (N, H, D)."""
         segments = self.segments
         if not segments.lengths:
             return q_NHD
-        if flash := flash_attention(q_NHD):
+        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES:
             bounds, longest = segments.bounds, segments.longest
-            return flash(q_NHD, k_NKD, v_NKD, bounds, bounds, longest, longest, self.causal)
+            return self._flash(q_NHD, k_NKD, v_NKD, bounds, bounds, longest, longest, self.causal)
         if segments.uniform:
             return self._stacked(q_NHD, k_NKD, v_NKD, segments.lengths[0])
         mixed = [self._stacked(q_NHD[rows], k_NKD[rows], v_NKD[rows], length) for length, rows in segments.groups]

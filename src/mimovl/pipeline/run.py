@@ -120,6 +120,8 @@ class Runner:
     def run(self) -> None:
         """Do every step that is not done."""
         recipe, team = self.recipe, self.team
+        if self.display and any(stage.parallel or recipe.parallel for stage in recipe.stages):
+            self.display.line("parallel: mimovl train follows it; here stages are trained in float32, parameters whole")
         self._data()
         self._check_mixtures()
         start = self._start()

@@ -20,7 +20,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from mimovl.model import VisionLanguageModel
-from mimovl.model.attention import flash_attention
+from mimovl.model.attention import FLASH_DTYPES, flash_attention
 from mimovl.types import PackedBatch
 
 __all__ = ["ContextShare", "rows_of_rank"]
@@ -52,6 +52,7 @@ class ContextShare:
         self.rows = self._numbers([row for piece in pieces[rank] for row in piece])
         """Numbers of this process's tokens, ascending, shape (R,)."""
         self.attention = self._attention
+        self._flash = flash_attention(self._device)
         lengths = [sum(map(len, both)) for both in pieces]
         self._longest = max(lengths)
         place = torch.empty(size, dtype=torch.long)
@@ -81,13 +82,13 @@ class ContextShare:
         """Causal attention of this process's queries over the keys of all, shape (R, H, D)."""
         both = torch.stack([k_RKD, v_RKD], dim=1)
         k_NKD, v_NKD = self._all(both, self._longest, self._place).unbind(1)
-        if flash := flash_attention(q_RHD):
+        if self._flash is not None and q_RHD.dtype in FLASH_DTYPES:
             keys = self._numbers([key for piece in self._keys for key in piece])
             bounds = [0]
             for piece in self._keys:
                 bounds.append(bounds[-1] + len(piece))
             longest = max(one - two for one, two in zip(self._queries[1:], self._queries[:-1], strict=True))
-            return flash(
+            return self._flash(
                 q_RHD,
                 k_NKD[keys],
                 v_NKD[keys],
