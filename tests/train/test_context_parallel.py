@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -39,6 +41,29 @@ def heads() -> list[torch.Tensor]:
     return [torch.randn(sum(LENGTHS), count, 8, generator=generator, requires_grad=True) for count in (4, 2, 2)]
 
 
+def plain_flash(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    cu_q: torch.Tensor,
+    cu_k: torch.Tensor,
+    max_q: int,
+    max_k: int,
+    causal: bool,
+) -> torch.Tensor:
+    """What a flash kernel computes: the last query of a segment sees its last key."""
+    assert causal and cu_q.dtype == cu_k.dtype == torch.int32
+    assert (max_q, max_k) == (int(cu_q.diff().max()), int(cu_k.diff().max()))
+    mixed = []
+    for (low, high), (first, last) in zip(pairwise(cu_q.tolist()), pairwise(cu_k.tolist()), strict=True):
+        queries = q[low:high].float()
+        keys, values = (x[first:last].float().repeat_interleave(2, dim=1) for x in (k, v))
+        scores = torch.einsum("qhd,khd->hqk", queries, keys) / queries.shape[-1] ** 0.5
+        hidden = torch.ones(scores.shape[1:], dtype=torch.bool).triu(last - first - (high - low) + 1)
+        mixed.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(hidden, -torch.inf).softmax(-1), values))
+    return torch.cat(mixed).to(q.dtype)
+
+
 def _attention(team: Team) -> list[Found]:
     """This process's rows, what it mixed, and the gradients of what it was given."""
     share = ContextShare(batch_of(LENGTHS), dist.group.WORLD)
@@ -46,8 +71,10 @@ def _attention(team: Team) -> list[Found]:
     mixed = share.attention(0, *(x[share.rows] for x in given))
     weight = torch.linspace(-1, 1, sum(LENGTHS))[share.rows, None, None]
     (mixed * weight).sum().backward()
-    names = ("q", "k", "v")
-    return [{"rows": share.rows, "mixed": mixed.detach(), **{n: x.grad for n, x in zip(names, given, strict=True)}}]
+    narrow = [x.detach()[share.rows].bfloat16() for x in given]
+    share._flash = plain_flash
+    found = {"rows": share.rows, "mixed": mixed.detach(), "flash": share.attention(0, *narrow)}
+    return [{**found, **{name: x.grad for name, x in zip(("q", "k", "v"), given, strict=True)}}]
 
 
 def packs() -> dict[str, PackedBatch]:
@@ -102,6 +129,8 @@ def test_attention_over_shared_tokens_is_that_over_all_of_them(shared) -> None:
     assert sorted(torch.cat([part["rows"] for part in parts]).tolist()) == list(range(sum(LENGTHS)))
     for part in parts:
         torch.testing.assert_close(part["mixed"], expected[part["rows"]].detach(), rtol=1e-5, atol=1e-6)
+        # Segments and bounds as a flash kernel is given them; in bfloat16.
+        torch.testing.assert_close(part["flash"].float(), expected[part["rows"]].detach(), rtol=2e-2, atol=2e-2)
     for name, x in zip(("q", "k", "v"), given, strict=True):
         # Keys and values get from each process what its queries say; their owner's rows hold the sum already.
         total = sum(part[name] for part in parts)
