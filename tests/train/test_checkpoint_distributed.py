@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
 from mimovl.errors import CheckpointError
 from mimovl.model import load_checkpoint
@@ -100,7 +100,7 @@ def test_a_full_disk_is_said_with_both_numbers_and_leaves_the_earlier_point(team
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dcp.FileSystemWriter, "write_data", full)
+        patch.setattr(FileSystemWriter, "write_data", full)
         with pytest.raises(CheckpointError) as met:
             checkpoints.save(tmp_path, model, optimizer, {"step": 2})
     message = str(met.value)

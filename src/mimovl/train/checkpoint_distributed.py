@@ -22,7 +22,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from mimovl.errors import CheckpointError
 from mimovl.model import VisionLanguageModel
@@ -74,8 +77,8 @@ class DistributedCheckpoints:
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True)
                 _write(partial / COUNTERS, json.dumps(counters).encode())
-        writer = dcp.FileSystemWriter(partial, single_file_per_rank=True, sync_files=True)
-        written = dcp.async_save(state, storage_writer=writer, process_group=self._group)
+        writer = FileSystemWriter(partial, single_file_per_rank=True, sync_files=True)
+        written = async_save(state, storage_writer=writer, process_group=self._group)
         assert isinstance(written, Future), "torch says when it is written"
         self._pending = written, partial, target, size
         if self.team.leads:  # whose part of the writing ends last
@@ -114,7 +117,7 @@ class DistributedCheckpoints:
         problem = ""
         try:
             yield
-        except (Exception, dcp.CheckpointException) as error:  # the latter is no Exception
+        except (Exception, CheckpointException) as error:  # the latter is no Exception
             problem = _reason(error)
         problems = [one for one in self.team.gather(problem) if one]
         if not problems:
@@ -149,8 +152,8 @@ class DistributedCheckpoints:
         problem, counters = "", {}
         try:
             counters = json.loads((newest / COUNTERS).read_text(encoding="utf-8"))
-            dcp.load(state, storage_reader=dcp.FileSystemReader(newest), process_group=self._group)
-        except (Exception, dcp.CheckpointException) as error:  # torch raises many kinds
+            load(state, storage_reader=FileSystemReader(newest), process_group=self._group)
+        except (Exception, CheckpointException) as error:  # torch raises many kinds
             problem = _reason(error)
         if problems := [one for one in self.team.gather(problem) if one]:
             earlier = f"; {points[-2].name} before it may be whole" if len(points) > 1 else ""

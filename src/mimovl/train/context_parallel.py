@@ -13,6 +13,8 @@ Legend: N tokens of the pack, R of this process, C processes, H query heads, K k
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -20,7 +22,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from mimovl.model import VisionLanguageModel
-from mimovl.model.attention import FLASH_DTYPES, flash_attention
+from mimovl.model.attention import FLASH_DTYPES, Attention, flash_attention
 from mimovl.types import PackedBatch
 
 __all__ = ["ContextShare", "rows_of_rank"]
@@ -51,7 +53,7 @@ class ContextShare:
         pieces = [rows_of_rank(size, processes, one) for one in range(processes)]
         self.rows = self._numbers([row for piece in pieces[rank] for row in piece])
         """Numbers of this process's tokens, ascending, shape (R,)."""
-        self.attention = self._attention
+        self.attention: Attention = self._attention
         self._flash = flash_attention(self._device)
         lengths = [sum(map(len, both)) for both in pieces]
         self._longest = max(lengths)
@@ -78,37 +80,33 @@ class ContextShare:
 
     # ------------------------------------------------------------ attention
 
-    def _attention(self, layer: int, q_RHD: torch.Tensor, k_RKD: torch.Tensor, v_RKD: torch.Tensor) -> torch.Tensor:
-        """Causal attention of this process's queries over the keys of all, shape (R, H, D)."""
-        both = torch.stack([k_RKD, v_RKD], dim=1)
-        k_NKD, v_NKD = self._all(both, self._longest, self._place).unbind(1)
-        if self._flash is not None and q_RHD.dtype in FLASH_DTYPES:
-            keys = self._numbers([key for piece in self._keys for key in piece])
-            bounds = [0]
-            for piece in self._keys:
-                bounds.append(bounds[-1] + len(piece))
-            longest = max(one - two for one, two in zip(self._queries[1:], self._queries[:-1], strict=True))
-            return self._flash(
-                q_RHD,
-                k_NKD[keys],
-                v_NKD[keys],
-                self._numbers(self._queries).int(),
-                self._numbers(bounds).int(),
-                longest,
-                max(map(len, self._keys)),
-                True,
-            )
+    def _attention(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
+        """Causal attention of this process's queries over the keys of all; N is R here."""
+        both = torch.stack([k_NKD, v_NKD], dim=1)
+        keys, values = self._all(both, self._longest, self._place).unbind(1)
+        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES:
+            rows, *bounds = self._flash_bounds
+            return self._flash(q_NHD, keys[rows], values[rows], *bounds, True)
         mixed = [
-            _mix(q_RHD[low:high], k_NKD[keys.start : keys.stop], v_NKD[keys.start : keys.stop])
-            for low, high, keys in zip(self._queries[:-1], self._queries[1:], self._keys, strict=True)
+            _mix(q_NHD[low:high], keys[seen.start : seen.stop], values[seen.start : seen.stop])
+            for low, high, seen in zip(self._queries[:-1], self._queries[1:], self._keys, strict=True)
         ]
-        return torch.cat(mixed) if mixed else q_RHD
+        return torch.cat(mixed) if mixed else q_NHD
+
+    @cached_property
+    def _flash_bounds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
+        """Rows of the keys, cumulative lengths of queries and keys, the longest of both."""
+        rows = self._numbers([key for piece in self._keys for key in piece])
+        lengths = [len(piece) for piece in self._keys]
+        bounds = self._numbers([0, *accumulate(lengths)])
+        longest = max(high - low for low, high in pairwise(self._queries))
+        return rows, self._numbers(self._queries).int(), bounds.int(), longest, max(lengths)
 
     def _all(self, mine: torch.Tensor, longest: int, place: torch.Tensor) -> torch.Tensor:
         """Rows of all processes in the order of ``place``; gradients flow back to whose they are."""
         padded = F.pad(mine.flatten(1), (0, 0, 0, longest - len(mine)))
         gathered: torch.Tensor = _Gather.apply(padded, self._group)  # type: ignore[no-untyped-call]
-        return gathered[place].unflatten(1, mine.shape[1:])
+        return gathered[place].reshape(len(place), *mine.shape[1:])
 
     # ------------------------------------------------------------ pictures
 
@@ -158,10 +156,9 @@ def _mix(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     mask = None
     if len(q) != len(k):
         mask = torch.ones(len(q), len(k), dtype=torch.bool, device=q.device).tril(len(k) - len(q))
-    heads = (x.transpose(0, 1)[None] for x in (q, k, v))
-    out = F.scaled_dot_product_attention(
-        *heads, attn_mask=mask, is_causal=mask is None, enable_gqa=q.shape[1] != k.shape[1]
-    )
+    grouped = q.shape[1] != k.shape[1]
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
     return out[0].transpose(0, 1)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 
 from mimovl.errors import DataError, MimovlError, RecipeError
 from mimovl.team import PATIENCE, Team
@@ -63,7 +64,7 @@ def joined() -> Iterator[Team]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     options: dict[str, Any] = {"timeout": PATIENCE}
     if not by_torchrun():
-        options |= {"store": dist.HashStore(), "rank": 0, "world_size": 1}  # type: ignore[no-untyped-call]
+        options |= {"store": HashStore(), "rank": 0, "world_size": 1}
     if device.type == "cuda":
         torch.cuda.set_device(device)
     elif by_torchrun() and int(os.environ["WORLD_SIZE"]) > 1:

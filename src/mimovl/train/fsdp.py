@@ -202,7 +202,7 @@ class ShardedSpread:
         assert isinstance(model, FSDPModule)
         if self._layout.replicas > 1:
             model.set_requires_all_reduce(last)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
     def gradients(self, optimizer: Optimizer, *, seen: bool) -> None:
         """Where no pack of the step has a picture, the tower learns nothing: as one process, it is left alone."""
@@ -252,8 +252,8 @@ def shard_model(model: VisionLanguageModel, mesh: DeviceMesh, parallel: Parallel
     for block in [*model.vision.blocks, *model.language.layers]:
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=parallel.reshard_after_forward)
     # The loss reads the output matrix after the forward pass.
-    root = fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
-    for module in root.modules():
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    for module in model.modules():
         if isinstance(module, FSDPModule):  # gradients are summed; the loss is divided by all labels of the step
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)

@@ -78,7 +78,7 @@ class Gradients:
     def watch(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Take over every gradient as soon as it is there, so that no second copy of all of them exists."""
         for parameter in parameters if self.dtype else ():
-            parameter.register_post_accumulate_grad_hook(self._take)
+            parameter.register_post_accumulate_grad_hook(self._take)  # type: ignore[no-untyped-call]
 
     def _take(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None

@@ -128,7 +128,7 @@ class ShardedMuon(torch.optim.Optimizer):
         flat = self._exchange(torch.cat([update.reshape(-1) for update in updates]), given, taken)
         if mine is not None:
             flat = orthogonalise(flat.view(rows, columns)).reshape(-1)
-        back = self._exchange(flat.contiguous(), taken, given).split(given)
+        back = torch.split(self._exchange(flat.contiguous(), taken, given), given)
         return [piece.view_as(update) for piece, update in zip(back, updates, strict=False)]
 
     def _exchange(self, flat: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
