@@ -85,8 +85,8 @@ class ContextShare:
         both = torch.stack([k_NKD, v_NKD], dim=1)
         keys, values = self._all(both, self._longest, self._place).unbind(1)
         if self._flash is not None and q_NHD.dtype in FLASH_DTYPES:
-            rows, *bounds = self._flash_bounds
-            return self._flash(q_NHD, keys[rows], values[rows], *bounds, True)
+            rows, cu_q, cu_k, max_q, max_k = self._flash_bounds
+            return self._flash(q_NHD, keys[rows], values[rows], cu_q, cu_k, max_q, max_k, True)
         mixed = [
             _mix(q_NHD[low:high], keys[seen.start : seen.stop], values[seen.start : seen.stop])
             for low, high, seen in zip(self._queries[:-1], self._queries[1:], self._keys, strict=True)
