@@ -74,7 +74,7 @@ def test_without_a_compiler_blocks_stay_as_they_are_and_somebody_is_told(monkeyp
 
 
 @pytest.mark.engines
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile imports modules of torch that warn
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns about modules and tensors of its own
 @pytest.mark.skipif(bool(no_compiler(CPU)), reason=no_compiler(CPU))
 @pytest.mark.parametrize("how", ["none", "selective", "full"])
 def test_compiled_blocks_give_the_same_gradients(how: str) -> None:
