@@ -35,9 +35,9 @@ from mimovl.train.distributed import Layout
 from mimovl.train.export import finish_sharded
 from mimovl.train.loss import LanguageModelLoss, language_model_loss
 from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW, local
-from mimovl.train.muon import ShardedMuon, rows_of
 from mimovl.train.optimizer import Groups, Optimizer
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.sharded_muon import ShardedMuon, rows_of
 from mimovl.train.spread import Checkpoints, Wish, decide
 from mimovl.types import PackedBatch
 

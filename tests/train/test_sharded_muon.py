@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from mimovl.team import Team, run_team
 from mimovl.train.low_precision import Gradients, Noise
-from mimovl.train.muon import ShardedMuon, orthogonalise, rows_of
+from mimovl.train.sharded_muon import ShardedMuon, orthogonalise, rows_of
 
 SHAPES = [(24, 8), (8, 24), (5, 7), (1, 6), (16, 16)]
 """Tall, wide, rows that do not divide by two, one row alone."""
