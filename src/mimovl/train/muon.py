@@ -8,6 +8,7 @@ exchanged. The stacks do not depend on the team, so neither does the update.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,5 +122,5 @@ def _work(shape: Sequence[int], count: int) -> float:
 def _rate(group: dict[str, Any], parameter: torch.Tensor) -> float:
     rows, columns = parameter.shape
     if group["adjust_lr_fn"] == "match_rms_adamw":
-        return float(group["lr"]) * 0.2 * max(rows, columns) ** 0.5
-    return float(group["lr"]) * max(1.0, rows / columns) ** 0.5
+        return float(group["lr"] * 0.2 * math.sqrt(max(rows, columns)))
+    return float(group["lr"] * math.sqrt(max(1.0, rows / columns)))
