@@ -191,6 +191,23 @@ def test_dynamic_sampling_keeps_exactly_the_informative_groups(improve, tmp_path
     assert any(len(kept) < len(sampled) for kept, sampled in seen)
 
 
+def test_rewards_that_differ_by_less_than_the_least_spread_are_drawn_again(improve, tmp_path, monkeypatch) -> None:
+    """A reward that differs by a little from text to text, and by a lot where an answer was cut off."""
+    nearly = RewardRouter({"counting": lambda sample, text: Verdict(1 - len(text) % 7 / 50, Outcome.CORRECT)})
+    seen: list[tuple[list, list]] = []
+    collect = rl_trainer._collect
+    monkeypatch.setattr(rl_trainer, "_collect", lambda *all_: seen.append(collect(*all_)) or seen[-1])
+    improve(tmp_path, router=nearly, steps=3, groups=5, samples=2, min_spread=0.2)
+
+    def spread(group) -> float:
+        rewards = [rollout.reward for rollout in group.rollouts]
+        return max(rewards) - min(rewards)
+
+    for kept, sampled in seen:
+        assert kept == [group for group in sampled if spread(group) > 0.2][:5]
+    assert any(0 < spread(group) <= 0.2 for _, sampled in seen for group in sampled)
+
+
 def test_without_it_every_group_sampled_is_used(improve, tmp_path) -> None:
     improve(tmp_path, steps=2, samples=2, dynamic_sampling=False)
     assert [(line["groups_sampled"], line["groups_kept"]) for line in lines(tmp_path)] == [(4, 4), (4, 4)]

@@ -52,6 +52,8 @@ class RLConfig(RecipeModel):
     """Rollouts of each prompt. ours: the report gives none."""
     dynamic_sampling: bool = True
     """Leave out prompts whose rollouts all earn the same reward, and draw others in their place (§3.3)."""
+    min_spread: Share = 1e-3
+    """Dynamic sampling keeps a prompt whose best and worst rewards differ by more than this."""
     oversample: float = Field(default=1.5, ge=1)
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)

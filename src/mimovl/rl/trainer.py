@@ -191,8 +191,9 @@ def _collect(
         ]
         for group in team.merge(rolled):
             sampled.append(group)
-            easy.note(group.request.sample.id, [rollout.reward for rollout in group.rollouts])
-            if not config.dynamic_sampling or is_informative([rollout.reward for rollout in group.rollouts]):
+            rewards = [rollout.reward for rollout in group.rollouts]
+            easy.note(group.request.sample.id, rewards)
+            if not config.dynamic_sampling or is_informative(rewards, spread=config.min_spread):
                 kept.append(group)
         if len(kept) >= config.groups:
             break
