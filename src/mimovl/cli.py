@@ -6,6 +6,7 @@
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl report runs/tiny                               write report.html again
+    mimovl verify audit labelled.jsonl                    how often the graders err, by category
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
 is imported inside its command, so that ``mimovl --help`` answers at once.
@@ -64,6 +65,8 @@ import_app = _typer(help="Turn other people's data sets into samples.")
 recipe_app = _typer(help="Look at recipes.")
 app.add_typer(import_app, name="import")
 app.add_typer(recipe_app, name="recipe")
+verify_app = _typer(help="Look at the graders.")
+app.add_typer(verify_app, name="verify")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
@@ -207,6 +210,25 @@ def explain(
         Console().print(as_table(loaded))
     else:
         print(explain_text(loaded))
+
+
+@verify_app.command("audit")
+def verify_audit(
+    labelled: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSONL: kind, completion, gold, label; options, reason, category.")
+    ],
+    mode: Annotated[
+        Literal["strict", "mimo_compat"], typer.Option(help="Our rules, or those of the paper's suite.")
+    ] = "strict",
+    alone: Annotated[
+        bool, typer.Option("--math-verify/--no-math-verify", help="Set Math-Verify alone beside ours on math.")
+    ] = True,
+    errors: Annotated[int, typer.Option(min=0, metavar="N", help="List at most so many errors.")] = 50,
+) -> None:
+    """Grade labelled answers: false positives and false negatives apart, by category, every error listed."""
+    from mimovl.verify.audit import audit, audit_text, read_labelled
+
+    print(audit_text(audit(read_labelled(labelled), mode, alone=alone, source=str(labelled)), errors=errors))
 
 
 def _pair(entry: str) -> tuple[str, str]:

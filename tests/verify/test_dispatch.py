@@ -20,6 +20,11 @@ GOLDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "count": (3, {}),
     "span": ([3.0, 7.0], {}),
     "text": ("red circle", {"metric": "edit"}),
+    "action": ({"action": "click", "bbox": [1, 2, 30, 40]}, {}),
+    "json": ({"a": [1, 2]}, {"metric": "fields"}),
+    "format": (["boxed", "json", "boxes", "action", "span", "yes_no", "letter", "thought"], {}),
+    "repetition": (0.2, {}),
+    "length": (100, {"slack": 50}),
 }
 
 pieces = st.one_of(
@@ -124,7 +129,7 @@ def test_hostile_text_of_a_million_characters_is_graded_in_no_time(name: str) ->
 
 
 def test_unknown_kind_names_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"unknown kind 'boxes', not one of choice, .*, text; did you mean 'box'\?"):
+    with pytest.raises(DataError, match=r"unknown kind 'boxes', not one of choice, .*, length; did you mean 'box'\?"):
         grade("boxes", "1", 1)
 
 

@@ -20,16 +20,16 @@ TABLE = rows(
     (r"\boxed{x = 5}", "5", 1, RIGHT, "a name and its value", RULES_ONLY),
     (r"\boxed{50\%}", "50", 0, WRONG, "50 % is not 50", RULES_ONLY),
     (r"\boxed{50\%}", r"\frac12", 1, RIGHT, "50 % is one half", RULES_ONLY),
-    (r"\boxed{5\text{ cm}}", r"5\text{ m}", 0, UNGRADED, "units are not converted", RULES_ONLY),
+    (r"\boxed{5\text{ cm}}", r"5\text{ m}", 0, WRONG, "5 cm are not 5 m", RULES_ONLY),
     (r"\boxed{5\text{ cm}}", "5", 1, RIGHT, "a unit the gold leaves out", RULES_ONLY),
     (r"\boxed{No Solution}", "no solution", 1, RIGHT, "words without case", RULES_ONLY),
     (r"\boxed{A}", "a", 0, WRONG, "variables keep their case", RULES_ONLY),
     (r"The answer is $\frac{3}{4}$.", "0.75", 1, RIGHT, "after the answer is", RULES_ONLY),
     ("12", 12, 1, RIGHT, "a number as gold", RULES_ONLY),
     ("13", 12, 0, WRONG, "plain numbers are decided", RULES_ONLY),
-    (r"\boxed{\sqrt{2}}", r"\frac{2}{\sqrt{2}}", 0, UNGRADED, "roots are beyond the rules", RULES_ONLY),
+    (r"\boxed{\sqrt{2}}", r"\frac{2}{\sqrt{2}}", 1, RIGHT, "roots are exact", RULES_ONLY),
     (r"\boxed{10^{10^{10}}}", "10", 0, UNGRADED, "a tower of powers is not computed", RULES_ONLY),
-    (r"\boxed{1/0}", "1", 0, UNGRADED, "no division by zero", RULES_ONLY),
+    (r"\boxed{1/0}", "1", 0, WRONG, "a division by zero equals nothing", RULES_ONLY),
     (r"\boxed{" + "(" * 200 + "1" + ")" * 200 + "}", "1", 0, UNGRADED, "absurd nesting", RULES_ONLY),
     (r"\boxed{" + "1+" * 5000 + "1}", "5001", 0, WRONG, "too long for an answer", RULES_ONLY),
     ("", "1", 0, UNREAD, "empty", RULES_ONLY),
@@ -60,7 +60,7 @@ def test_math_beyond_the_rules_is_graded_by_math_verify(row: Row) -> None:
 
 def test_without_math_verify_an_expression_is_not_graded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mimovl.verify.math.math_verify_installed", lambda: False)
-    verdict = grade("math", r"\boxed{\sqrt{8}}", r"2\sqrt{2}")
+    verdict = grade("math", r"\boxed{\int_0^1 x\,dx}", r"\frac{1}{2}")
     assert verdict.outcome is Outcome.NOT_GRADED and verdict.score == 0
 
 

@@ -22,7 +22,7 @@ def test_english_number_words_are_read(text: str, value: int) -> None:
     assert english_number(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "a dozen", "two three", "hundred", "and", "one two", "red"])
+@pytest.mark.parametrize("text", ["", "two three", "hundred", "and", "one two", "red"])
 def test_other_english_text_is_not_one_number(text: str) -> None:
     assert english_number(text) is None
 

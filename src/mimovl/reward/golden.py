@@ -5,13 +5,20 @@ Run before reinforcement learning starts: a reward that its own gold answer cann
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 from mimovl.errors import DataError
 from mimovl.reward.router import RewardRouter
 from mimovl.types import Gold, Sample
+from mimovl.verify.action import gold_action
 from mimovl.verify.box import gold_boxes
 from mimovl.verify.count import gold_count
+from mimovl.verify.form import gold_forms
+from mimovl.verify.json_value import gold_json
+from mimovl.verify.length import gold_budget
+from mimovl.verify.repetition import gold_limit
 from mimovl.verify.span import gold_span
 from mimovl.verify.text import gold_texts
 
@@ -24,7 +31,8 @@ def golden_answer(gold: Gold) -> str:
     r"""Write a gold answer in the canonical form of its kind.
 
     box ``[{"bbox_2d":[x1,y1,x2,y2]}]`` · point ``{"action":"click","start_point":[x,y]}``, the centre of the (first)
-    box · span ``[mm:ss,mm:ss]`` · number and math ``\boxed{…}`` · choice, count and text as they are.
+    box · span ``[mm:ss,mm:ss]`` · number and math ``\boxed{…}`` · action and json as JSON, an action on the centre of
+    its target · format, repetition and length: a text that meets them · choice, count and text as they are.
 
     Raises:
         DataError: the gold is not of its kind.
@@ -43,7 +51,44 @@ def golden_answer(gold: Gold) -> str:
         return str(gold_count(gold.answer))
     if gold.kind == "text":
         return gold_texts(gold.answer)[0]
+    if gold.kind == "action":
+        return _action(gold_action(gold.answer))
+    if gold.kind == "json":
+        return json.dumps(gold_json(gold.answer), ensure_ascii=False)
+    if gold.kind == "format":
+        return _with_forms(gold_forms(gold.answer))
+    if gold.kind == "repetition":
+        gold_limit(gold.answer)
+        return "Done."
+    if gold.kind == "length":
+        least = gold_budget(gold.answer).low
+        return " ".join("x" * least) if gold.options.get("unit") == "words" else "x" * least
     return str(gold.answer)
+
+
+def _action(action: dict[str, Any]) -> str:
+    target = action.pop("bbox", None)
+    if target is not None:
+        x1, y1, x2, y2 = gold_boxes(target)[0]
+        action["start_point"] = [(x1 + x2) / 2, (y1 + y2) / 2]
+    return json.dumps(action, ensure_ascii=False)
+
+
+_EXAMPLES = {
+    "json": '{"a":1}',
+    "boxes": '[{"bbox_2d":[1,2,3,4]}]',
+    "action": '{"action":"wait"}',
+    "span": "[00:01,00:02]",
+    "yes_no": "yes",
+    "letter": "A",
+}
+
+
+def _with_forms(names: list[str]) -> str:
+    """A text that has all the forms, if one can have them all."""
+    answer = next((_EXAMPLES[name] for name in names if name in _EXAMPLES), "1")
+    answer = rf"\boxed{{{answer}}}" if "boxed" in names else answer
+    return f"<think>1</think>{answer}" if "thought" in names else answer
 
 
 def check_golden(samples: Iterable[Sample], router: RewardRouter | None = None) -> int:
@@ -72,8 +117,8 @@ def check_golden(samples: Iterable[Sample], router: RewardRouter | None = None) 
         verdict = router.score(sample, answer)
         if verdict.score < FULL_REWARD:
             raise DataError(
-                f"sample {sample.id!r} of task {sample.task!r}: its own gold answer {answer[:80]!r} earns "
-                f"{verdict.score:.3f} instead of 1 ({verdict.outcome}, {verdict.rule}); mend its field gold"
+                f"sample {sample.id!r} of task {sample.task!r}, field gold.answer: its own gold answer {answer[:80]!r} "
+                f"earns {verdict.score:.3f} instead of 1 ({verdict.outcome}, {verdict.rule}); mend it or its options"
             )
         count += 1
     return count

@@ -151,7 +151,7 @@ def to_ascii(text: str) -> str:
 
 _WRAPPER = re.compile(
     r"\s*(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{(?P<macro>[^{}]*)\}|\$+(?P<math>[^$]*)\$+"
-    r"|\\\((?P<inline>.*)\\\)|\*\*(?P<bold>[^*]*)\*\*|`+(?:json\b)?(?P<code>[^`]*)`+)\s*[.。]?\s*",
+    r"|\\\((?P<inline>.*)\\\)|<answer>(?P<tag>[^<]*)</answer>|\*\*(?P<bold>[^*]*)\*\*|`+(?:json\b)?(?P<code>[^`]*)`+)\s*[.。]?\s*",
     re.DOTALL,
 )
 

@@ -1,9 +1,9 @@
 r"""Grade boxes: IoU, GIoU (Rezatofighi et al. 2019) or accuracy at a threshold, matched one to one.
 
-MiMo-VL rewards grounding with GIoU(pred, gt) (§3.1) and says rewards lie in [0,1] (§3.3) but not how; ours is
-(GIoU + 1) / 2. Boxes are [x1,y1,x2,y2] in absolute pixels of the smart-resized picture (§2.2.3). Read are the
-``bbox_2d`` lists of an answer, or its bare lists of four numbers when it has none; never those of the thought. A box
-without area, or with NaN, infinite or absurd coordinates, is wrong, not an error.
+MiMo-VL rewards grounding with GIoU(pred, gt) (§3.1), mapped to [0,1] by ``giou_to_unit``. Boxes are [x1,y1,x2,y2] in
+absolute pixels of the smart-resized picture (§2.2.3). Read are the ``bbox_2d`` lists of an answer, or its bare lists of
+four numbers when it has none; never those of the thought. A box without area, or with NaN, infinite or absurd
+coordinates, is wrong, not an error.
 """
 
 from __future__ import annotations
@@ -72,6 +72,13 @@ def max_boxes(num_gold: int) -> int:
 
 _KEYED = re.compile(r"[\"'](?:bbox_2d|bbox|box_2d|box)[\"']\s*:\s*\[([^\[\]]*)\]?")
 _BARE = re.compile(r"\[([^\[\]]*)\]")
+_ROUND = re.compile(r"\(([^()\[\]]*)\)")
+_CORNERS = re.compile(r"\[\s*\[([^\[\],]*,[^\[\],]*)\]\s*,\s*\[([^\[\],]*,[^\[\],]*)\]\s*\]")
+_NAMED = re.compile(
+    r"x_?1\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)[\s,;]{1,9}y_?1\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)[\s,;]{1,9}"
+    r"x_?2\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)[\s,;]{1,9}y_?2\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)",
+    re.IGNORECASE | re.ASCII,
+)
 _NUMBER = re.compile(
     r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII
 )
@@ -83,17 +90,26 @@ def read_boxes(answer: Answer) -> list[Box | None]:
     keyed = [read_numbers(match[1]) for match in _KEYED.finditer(text)]
     if keyed:
         return [_box(numbers) for numbers in keyed]
+    corners = _CORNERS.fullmatch(text.strip(" .\n"))
+    if corners:
+        return [_box(read_numbers(f"{corners[1]},{corners[2]}"))]
     bare = [read_numbers(match[1]) for match in _BARE.finditer(text)]
     boxes = [_box(numbers) for numbers in bare if numbers is not None and len(numbers) == 4]
+    if not boxes:
+        round_ones = (read_numbers(match[1]) for match in _ROUND.finditer(text))
+        boxes = [_box(numbers) for numbers in round_ones if numbers is not None and len(numbers) == 4]
+    named = _NAMED.search(text) if not boxes else None
+    if named:
+        boxes = [_box([float(number) for number in named.groups()])]
     if not boxes and (numbers := read_numbers(text.strip("()[]. \n"))) is not None and len(numbers) == 4:
         boxes = [_box(numbers)]
     return boxes
 
 
 def read_numbers(text: str) -> list[float] | None:
-    """Comma-separated numbers that fill the whole text, else None; one that overflows is infinite."""
-    parts = [part.strip() for part in text.split(",", 9)]
-    if any(len(part) > MAX_NUMBER_CHARS and not part.isascii() for part in parts):
+    """Numbers between commas, or spaces, that fill the whole text, else None; one that overflows is infinite."""
+    parts = [part.strip() for part in text.split(",", 9)] if "," in text else text.split(None, 9)
+    if not parts or any(len(part) > MAX_NUMBER_CHARS and not part.isascii() for part in parts):
         return None
     if not all(_NUMBER.fullmatch(part) for part in parts):
         return None
@@ -145,6 +161,20 @@ def box_giou(first: Box, second: Box) -> float:
     return iou - (enclosing - union) / enclosing
 
 
+def giou_to_unit(giou: Any) -> Any:
+    """GIoU in (−1, 1] → [0, 1], the one place where it is mapped: (GIoU + 1) / 2.
+
+    The report rewards GIoU (§3.1) and says that rewards lie in [0, 1] (§3.3), not how. This map is linear, gives boxes
+    that only touch one half, and still tells near misses from far ones, which cutting at 0 would not.
+    """
+    return (giou + 1) / 2
+
+
+def unit_giou(first: Box, second: Box) -> float:
+    """GIoU of two boxes, mapped to [0, 1]."""
+    return float(giou_to_unit(box_giou(first, second)))
+
+
 def _overlap(first: Box, second: Box) -> tuple[float, float]:
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])
@@ -167,18 +197,35 @@ def match_boxes(
     counts 1 from there on and 0 below, so the sum is the largest number of right pairs. An unusable given box (None) is
     nobody's partner.
     """
-
-    def similarity(first: Box | None, second: Box) -> float:
-        if first is None:
-            return 0.0
-        value = box_iou(first, second) if metric == "iou" else (box_giou(first, second) + 1) / 2
-        return value if threshold is None else float(value >= threshold)
-
     if len(given) == 1 and len(gold) == 1:
-        return [similarity(given[0], gold[0])]
-    matrix = np.array([[similarity(first, second) for first in given] for second in gold])
+        [first], [second] = given, gold
+        value = 0.0 if first is None else box_iou(first, second) if metric == "iou" else unit_giou(first, second)
+        return [value if threshold is None else float(first is not None and value >= threshold)]
+    matrix = similarity_matrix(given, gold, metric=metric)
+    if threshold is not None:
+        matrix = (matrix >= threshold).astype(np.float64) * np.array([box is not None for box in given])
     rows, columns = linear_sum_assignment(matrix, maximize=True)
-    partners = [0.0] * len(gold)
-    for row, column in zip(rows, columns, strict=True):
-        partners[row] = float(matrix[row, column])
-    return partners
+    partners = np.zeros(len(gold))
+    partners[rows] = matrix[rows, columns]
+    return [float(value) for value in partners]
+
+
+def similarity_matrix(
+    given: Sequence[Box | None], gold: Sequence[Box], *, metric: Literal["iou", "giou"] = "iou"
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The metric of every gold box with every given box, shape (gold, given); 0 for an unusable one."""
+    # One array of shape (4, n) a side, so that every operation runs along contiguous memory.
+    second = np.array(gold, dtype=np.float64).reshape(-1, 4).T[:, :, None]
+    usable = np.array([box is not None for box in given])
+    first = np.array([box or (0, 0, 1, 1) for box in given], dtype=np.float64).reshape(-1, 4).T[:, None, :]
+    width = np.minimum(first[2], second[2]) - np.maximum(first[0], second[0])
+    height = np.minimum(first[3], second[3]) - np.maximum(first[1], second[1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    union = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1]) - shared
+    result = shared / union
+    if metric == "giou":
+        enclosing = (np.maximum(first[2], second[2]) - np.minimum(first[0], second[0])) * (
+            np.maximum(first[3], second[3]) - np.minimum(first[1], second[1])
+        )
+        result = giou_to_unit(result - (enclosing - union) / enclosing)
+    return np.asarray(result * usable, dtype=np.float64)

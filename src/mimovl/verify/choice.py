@@ -15,7 +15,7 @@ from mimovl.errors import DataError
 from mimovl.types import Verdict
 from mimovl.verify.answer import no_answer, plain, read_answer, tail, to_ascii, verdict
 
-__all__ = ["verify_choice"]
+__all__ = ["gold_letter", "verify_choice"]
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -29,11 +29,17 @@ _MARKED = re.compile(
          {_LETTER}""",
     re.VERBOSE,
 )
+_SAID = re.compile(
+    rf"(?<![A-Za-z'’\\]){_LETTER}\s+(?:is|was|seems)\s+(?:clearly\s+|obviously\s+)?(?:the\s+)?"
+    r"(?:correct|right|best|true|answer|only\s+possibility)\b"
+    rf"|(?<![A-Za-z'’\\]){_LETTER}\s*(?:选项)?(?:是)?(?:正确|对)的?"
+)
 _AND_ANOTHER = re.compile(
     r"\s*(?:[,/&、]|or\b|and\b|或|和)\s*(?:or\s+|and\s+)?[(\[]?([A-J])(?![A-Za-z'’])(?!\s+(?:is|was|has|does|can)\b)"
 )
 _NAMED = re.compile(r"(?<![A-Za-z'’\\])([A-J])(?![A-Za-z'’])")
 _NEGATION = re.compile(r"\b(?:not|no|never|except|wrong|incorrect|cannot|neither|nor)\b|n['’]t\b|不|非|错")
+_BARE_LETTER = re.compile(r"[(\[]?[A-Z][)\].]?")
 _MORE_THAN_ONE = "more than one option"
 
 
@@ -49,20 +55,26 @@ def verify_choice(text: str, gold: Any, *, choices: Sequence[str] | None = None)
         DataError: the gold names no option, or there are more than ten options.
     """
     options = [_normalise(str(choice)) for choice in choices] if choices else []
-    expected = _gold_letter(gold, options)
+    expected = gold_letter(gold, choices or ())
     answer = read_answer(text)
     if answer is None:
         return no_answer("no option")
     letters, rule = _read_letters(plain(tail(answer.text)), options)
     if not letters:
-        if answer.boxed:
-            return verdict(0.0, correct=False, answer=answer.text, rule="boxed text is no option")
+        if answer.boxed or _BARE_LETTER.fullmatch(answer.text.strip()):
+            return verdict(0.0, correct=False, answer=answer.text, rule="no such option")
         return no_answer("no option")
     right = letters == {expected}
     return verdict(float(right), correct=right, answer=", ".join(sorted(letters)), rule=rule)
 
 
-def _gold_letter(gold: Any, options: list[str]) -> str:
+def gold_letter(gold: Any, choices: Sequence[str] = ()) -> str:
+    """The letter of the gold option, which is given as letter or text.
+
+    Raises:
+        DataError: it names no option, or there are more than ten.
+    """
+    options = [_normalise(str(choice)) for choice in choices]
     if len(options) > len(LETTERS):
         raise DataError(f"a choice has at most {len(LETTERS)} options, got {len(options)}")
     known = LETTERS[: len(options)] if options else LETTERS
@@ -76,8 +88,12 @@ def _gold_letter(gold: Any, options: list[str]) -> str:
     )
 
 
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}")
+
+
 def _normalise(text: str) -> str:
-    return " ".join(to_ascii(text).casefold().split()).strip(" .。\"'“”")
+    text = _TEXT.sub(r"\1", to_ascii(text))
+    return " ".join(text.casefold().split()).strip(" .。\"'“”")
 
 
 def _read_letters(text: str, options: list[str]) -> tuple[set[str], str]:
@@ -96,6 +112,9 @@ def _read_letters(text: str, options: list[str]) -> tuple[set[str], str]:
         named = {LETTERS[index] for index, option in enumerate(options) if option == _normalise(led["text"])}
         if named or not _NAMED.search(led["text"]):
             return {led[1]} | named, "letter with text"
+    said = {m[1] or m[2] for m in _SAID.finditer(text)}
+    if len(said) == 1 and said <= known and not _MARKED.search(text):
+        return said, "letter said to be right"
     marked = [m for m in _MARKED.finditer(text) if m[1].upper() in known and _is_letter(m, text)]
     if marked:
         last = marked[-1]
@@ -104,7 +123,10 @@ def _read_letters(text: str, options: list[str]) -> tuple[set[str], str]:
             return {last[1].upper(), another[1]}, _MORE_THAN_ONE
         return {last[1].upper()}, "letter after answer"
     if _NEGATION.search(text.casefold()):
-        return set(), ""  # "not B" rules one out and chooses none
+        instead = _INSTEAD.search(text)  # "not red but blue" chooses blue
+        if instead is None or _NEGATION.search(text[instead.end() :].casefold()):
+            return set(), ""  # "not B" rules one out and chooses none
+        text = text[instead.end() :]
     letters = {m[1] for m in _NAMED.finditer(text) if m[1] in known and _is_letter(m, text)}
     found, rule = (
         (letters, "only letter named") if letters else (_options_named(text, options), "only option text named")
@@ -112,6 +134,7 @@ def _read_letters(text: str, options: list[str]) -> tuple[set[str], str]:
     return found, rule if len(found) == 1 else _MORE_THAN_ONE
 
 
+_INSTEAD = re.compile(r"\bbut\s+|\brather\s+|而是")
 _GOES_ON = re.compile(r"\s+(?!(?:because|since|as|is|for|and|or)\b)[a-z]")
 
 
@@ -121,7 +144,8 @@ def _is_letter(match: re.Match[str], text: str) -> bool:
     "A" and "I" must not open a phrase ("A circle", "I think"); a small letter must end its clause; no "not" before it.
     """
     letter, end = match[1], match.end()
-    if _NEGATION.search(text[max(0, match.start() - 10) : match.start()].casefold()):
+    before = re.split(r"[,;.，；。]", text[max(0, match.start() - 10) : match.start()])[-1]
+    if _NEGATION.search(before.casefold()):
         return False
     if letter.islower():
         return re.match(r"\s*(?:[.,;!)。，]|$)", text[end:]) is not None

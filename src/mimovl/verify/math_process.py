@@ -1,15 +1,16 @@
-"""Math-Verify behind a pipe: one worker process, started at the first question, killed when it takes too long.
+"""Math-Verify behind a pipe: one worker, started at the first question, ended when a question takes too long.
 
-The worker outlives questions (importing sympy takes a second) but not a timeout, a crash or a fork of this process.
+The worker ends itself by its own CPU seconds (see ``math_worker``); the clock here is only for one that is starved or
+stuck. It does not outlive a fork of this process, nor this process.
 """
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -17,11 +18,15 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["MathProcess", "math_verify_installed", "symbolic_equal"]
+__all__ = ["ANSWER_SECONDS", "Comparison", "MathProcess", "Rule", "math_verify_installed"]
 
 START_SECONDS = 60.0
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+"""By the clock; a busy machine must not turn a right answer into one that is not graded."""
+CPU_SECONDS = 1.5
+"""Of the worker's own time for one question: the slowest fair one was measured at 0.5."""
 
+Rule = Literal["pair", "alone", "suite"]
 Comparison = Literal["equal", "different", "unread", "timeout", "crashed"]
 
 
@@ -44,21 +49,36 @@ class MathProcess:
         self._buffer = b""
         self._lock = threading.Lock()
 
-    def compare(self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS) -> Comparison:
-        """Ask whether two LaTeX expressions are equal; never raises, never takes longer than start plus timeout."""
+    def compare(self, gold: str, answer: str, *, timeout: float = ANSWER_SECONDS, rule: Rule = "pair") -> Comparison:
+        """Ask whether two LaTeX expressions are equal; never raises, never takes longer than start plus timeout.
+
+        ``rule`` says what the answer is: one expression ("pair"), or a whole completion that Math-Verify reads by its
+        own defaults ("alone") or with the settings of MiMo-VL's suite ("suite").
+        """
+        question = {"gold": gold, "answer": answer, "seconds": CPU_SECONDS, "rule": rule}
         with self._lock:
             try:
                 self._ensure_started()
-                reply = self._ask({"gold": gold, "answer": answer}, timeout)
+                reply = self._ask(question, timeout)
             except _TimeoutReached:
                 self._end()
                 return "timeout"
             except (_WorkerLost, OSError):
                 self._end()
                 return "crashed"
+        if "lost" in reply:
+            return "timeout" if reply["lost"] == "timeout" else "crashed"
         if not reply.get("read"):
             return "unread"
         return "equal" if reply.get("equal") else "different"
+
+    def start(self) -> None:
+        """Start the worker now rather than at the first question; what fails shows at the question."""
+        with self._lock:
+            try:
+                self._ensure_started()
+            except (_TimeoutReached, _WorkerLost, OSError):
+                self._end()
 
     def close(self) -> None:
         """End the worker; the next question starts another."""
@@ -76,13 +96,14 @@ class MathProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that the worker and its child end together
             env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG") if name in os.environ},
         )
         self._owner = os.getpid()
         if not self._read_line(START_SECONDS).get("ready"):
             raise _WorkerLost
 
-    def _ask(self, request: dict[str, str], timeout: float) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         assert self._process is not None and self._process.stdin is not None
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
@@ -112,7 +133,10 @@ class MathProcess:
         process, self._process, self._buffer = self._process, None, b""
         if process is None or self._owner != os.getpid():
             return
-        process.kill()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
@@ -122,15 +146,6 @@ class MathProcess:
                     continue
 
 
-_SHARED = MathProcess()
-atexit.register(_SHARED.close)
-
-
 def math_verify_installed() -> bool:
     """Whether the optional ``math`` extra is there; looks without importing it."""
     return importlib.util.find_spec("math_verify") is not None
-
-
-def symbolic_equal(gold: str, answer: str, *, timeout: float = ANSWER_SECONDS) -> Comparison:
-    """Compare two LaTeX expressions in the shared worker process."""
-    return _SHARED.compare(gold, answer, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Grade a number: exact rational comparison, an optional tolerance, units only where both sides have one.
+"""Grade a number: exact rational comparison, an optional tolerance, units that convert.
 
 Departs from Math-Verify, which holds 50 and 50 % equal, 5 cm and 5 m, and numbers that differ after the sixth decimal.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from mimovl.types import Verdict
 from mimovl.verify.answer import no_answer, read_answer, verdict
 from mimovl.verify.numerals import Quantity, gold_quantity, read_number
+from mimovl.verify.units import parse_unit
 
 __all__ = ["verify_number"]
 
@@ -41,7 +42,10 @@ def verify_number(text: str, gold: Any, *, tolerance: float = 0.0, relative_tole
 
 def _equal(given: Quantity, gold: Quantity, tolerance: Fraction, relative: Fraction) -> tuple[bool, str]:
     if gold.unit and given.unit and gold.unit.lower() != given.unit.lower():
-        return False, "other unit"
+        units = parse_unit(given.unit), parse_unit(gold.unit)
+        if units[0] is None or units[1] is None or units[0].dimension != units[1].dimension:
+            return False, "other unit"
+        given = Quantity(given.value * units[0].factor / units[1].factor, gold.unit)
     if given.value == gold.value:
         return True, "exact"
     allowed = max(tolerance, relative * abs(gold.value))

@@ -56,6 +56,8 @@ def find_english_numbers(text: str) -> list[int]:
 def english_number(text: str) -> Fraction | None:
     """The number that is the whole text, else None."""
     words = [word for word in _WORD.findall(text.lower()) if word not in ".!"]
+    if words[-1:] == ["dozen"] and len(words) == 2:
+        return Fraction(12 * (1 if words[0] in ("a", "one") else _SMALL.get(words[0], 0))) or None
     known = _SMALL.keys() | _TENS.keys() | _SCALES.keys() | {"hundred", "and"}
     if not words or len(words) > 12 or not known.issuperset(words):
         return None
@@ -75,11 +77,19 @@ _CONCLUDED = re.compile(
 
 
 def chinese_number(text: str) -> Fraction | None:
-    """The number that is the whole text: 三, 十二, 两百零三, 一万二千, 三点五, 百分之五十; else None."""
+    """The number that is the whole text: 三, 十二, 两百零三, 一万二千, 三点五, 百分之五十, 负三, 二分之一, or None."""
     text = text.strip().rstrip("。.!！")
-    if text.startswith("百分之"):
-        part = chinese_number(text[3:])
-        return None if part is None else part / 100
+    if text.startswith("负"):
+        value = chinese_number(text[1:]) if text[1:2] != "负" else None
+        return None if value is None else -value
+    if "分之" in text:
+        return _chinese_fraction(text)
+    if text in ("半", "一半"):
+        return Fraction(1, 2)
+    if text in ("一双", "一对"):
+        return Fraction(2)
+    if len(text) == 2 and text[1] == "成" and text[0] in _DIGITS:
+        return Fraction(_DIGITS[text[0]], 10)
     whole, point, decimals = text.partition("点")
     if not whole or len(text) > 20 or any(character not in _NUMERAL for character in whole):
         return None
@@ -89,6 +99,19 @@ def chinese_number(text: str) -> Fraction | None:
             return None
         value += Fraction(int("".join(str(_DIGITS[character]) for character in decimals)), 10 ** len(decimals))
     return value
+
+
+def _chinese_fraction(text: str) -> Fraction | None:
+    """百分之五十, 三分之二, 一又二分之一."""
+    whole, again, rest = text.rpartition("又")
+    below, _, above = rest.partition("分之")
+    parts = [chinese_number(part) for part in (whole if again else "零", above, below) if "分之" not in part]
+    if len(parts) != 3 or len(text) > 40:
+        return None
+    first, numerator, denominator = parts
+    if first is None or numerator is None or not denominator:
+        return None
+    return first + numerator / denominator
 
 
 def _chinese_integer(text: str) -> int:

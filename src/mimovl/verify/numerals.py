@@ -84,6 +84,9 @@ _LITERAL = re.compile(
 _NOT_A_UNIT = re.compile(r"(?<!\S)[a-zA-Z](?!\S)|\b(?:or|and|to|than|not|plus|minus|times|out|of|per cent)\b")
 
 
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "万": 10**4, "亿": 10**8}
+
+
 def parse_quantity(text: str) -> Quantity | None:
     """Read a text that is one number, with or without a unit; None when it is anything else."""
     if len(text) > MAX_LITERAL_CHARS:
@@ -91,15 +94,21 @@ def parse_quantity(text: str) -> Quantity | None:
     text = clean_latex(text).rstrip(".。 ")
     match = _LITERAL.fullmatch(text)
     if match is None:
-        value = english_number(text) or chinese_number(text)
+        signed = re.sub(r"^(?:minus|negative)\s+", "", text, flags=re.IGNORECASE)
+        value = english_number(signed) or chinese_number(text)
+        if value is not None and signed != text:
+            value = -value
         if value is None and text.lower() in ("zero", "none", "零", "〇"):
             value = Fraction(0)
         return None if value is None else Quantity(value)
     unit = " ".join((match["unit"] or "").split())
+    scale = _SCALES.get(unit.partition(" ")[0].lower())
+    if scale:
+        unit = unit.partition(" ")[2]
     if unit not in _SINGLE_UNITS and _NOT_A_UNIT.search(unit):
         return None
     value = _literal_value(match)
-    return None if value is None else Quantity(value, unit)
+    return None if value is None else Quantity(value * (scale or 1), unit)
 
 
 def _literal_value(match: re.Match[str]) -> Fraction | None:
@@ -129,7 +138,7 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _UNIT_TOKEN = re.compile(rf"(?<![\w.])(?P<number>-?\d+(?:\.\d+)?)(?:{'|'.join(_SINGLE_UNITS)})(?![A-Za-z])", re.ASCII)
-_OPERAND_BEFORE = re.compile(r"[\w)}%]\s*(?:[-+*/^:]|\*\*)\s*[-+({]*$")
+_OPERAND_BEFORE = re.compile(r"[\w)}%]\s*(?:[-+*/^]|\*\*)\s*[-+({]*$|\d\s?:\s?$")
 _OPERAND_AFTER = re.compile(r"\s*(?:[*/^]|[-+]\s*[\d(])")
 
 
@@ -146,7 +155,18 @@ def _find_quantities(text: str) -> list[Quantity | None]:
     return [quantity for _, quantity in sorted(found, key=lambda pair: pair[0])]
 
 
+_HEDGE = re.compile(
+    r"\b(?:between\s+\S+\s+and|either\s+\S+\s+or)\s+\S+\s*$|(?:\d|[a-z]{3,8})\s*(?:\bor\b|\bto\b|或者?|到|至|~)\s*"
+    r"(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[一二三四五六七八九十两]+)\s*"
+    r"(?:[a-z]{1,20}|[\u4e00-\u9fff]{0,4})?\s*[.。]?\s*$",
+    re.IGNORECASE,
+)
+"""An answer that ends in two numbers to choose from: "3 or 4", "between 3 and 4", "3 to 4 dogs"."""
+
+
 def _find_words(text: str) -> list[Quantity]:
+    if re.search(r"一.?(?:也|都)没有", text):
+        return [Quantity(Fraction(0))]
     english = find_english_numbers(text)
     if any(number != 1 for number in english):
         english = [number for number in english if number != 1]  # "two, and the blue one" says two
@@ -154,6 +174,15 @@ def _find_words(text: str) -> list[Quantity]:
     if not words and re.search(r"\bnone\b|\bthere (?:is|are) no\b|没有", text, re.IGNORECASE):
         words = [Quantity(Fraction(0))]
     return words
+
+
+def _hedged(text: str) -> str:
+    """The hedge at the end of a text if its two sides are two different numbers."""
+    match = _HEDGE.search(text)
+    if match is None:
+        return ""
+    numbers = [one for one in (*_find_quantities(match[0]), *_find_words(match[0])) if one is not None]
+    return match[0].strip() if len({one.value for one in numbers}) > 1 else ""
 
 
 def read_number(answer: Answer) -> Reading | None:
@@ -177,6 +206,8 @@ def read_number(answer: Answer) -> Reading | None:
         only = numbers[0] if len(numbers) == 1 else None
         return Reading(only, text, "boxed: only number" if only else "boxed: not one number")
     marked = clean_latex(after_marker(text) or "").rpartition("=")[2].strip()
+    if _HEDGE.search(sentence[-120:]) and (hedged := _hedged(sentence[-120:])):
+        return Reading(None, hedged, "text: more than one number")
     for part, rule in ((marked, "text: after answer"), (sentence, "text: last number")):
         if part and (quantity := parse_quantity(plain(part))) is not None:
             return Reading(quantity, part, rule)

@@ -16,6 +16,10 @@ from mimovl.verify.box import MAX_CHARS, MAX_COORDINATE, gold_boxes, read_boxes,
 __all__ = ["read_points", "verify_point"]
 
 _ACTION = re.compile(r"[\"']start_point[\"']\s*:\s*[\[(]([^\[\]()]*)[\])]")
+_NAMED = re.compile(
+    r"(?<![a-z])x\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)[\s,;]{1,9}(?:and\s)?y\s?[=:]\s?(-?\d{1,7}(?:\.\d{1,9})?)",
+    re.IGNORECASE | re.ASCII,
+)
 _POINT = re.compile(r"[\"'](?:point_2d|point)[\"']\s*:\s*[\[(]([^\[\]()]*)[\])]")
 _BARE = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 
@@ -53,6 +57,9 @@ def read_points(answer: Answer) -> tuple[list[tuple[float, float] | None], str]:
     boxes = read_boxes(answer)
     if boxes:
         return [box and ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in boxes], "centre of box"
+    named = _NAMED.findall(text)
+    if named:
+        return [_point([float(x), float(y)]) for x, y in named], "named coordinates"
     bare = [numbers for match in _BARE.finditer(text) if (numbers := read_numbers(match[1])) and len(numbers) == 2]
     if not bare and (numbers := read_numbers(text.strip(". \n"))) and len(numbers) == 2:
         bare = [numbers]

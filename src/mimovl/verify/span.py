@@ -1,7 +1,8 @@
 r"""Grade a time span by one-dimensional IoU (MiMo-VL §3.1, temporal grounding; answers are ``[mm:ss,mm:ss]``).
 
-Also read: hh:mm:ss, fractions of seconds (``[00:03.5,…]``), bare seconds and "00:03 - 00:07". Of several spans the last
-counts. A span that ends before it starts, or a minute of 75 seconds, is wrong.
+Also read: hh:mm:ss, fractions of seconds (``[00:03.5,…]``), bare seconds, "00:03 - 00:07", "start: 3, end: 7",
+第3秒到第7秒, "the first 7 seconds". Of several spans the last counts. A span that ends before it starts, or a minute of
+75 seconds, is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ _CLOCK = r"(?:\d{1,4}:)?\d{1,4}:\d{1,2}(?:\.\d{1,6})?"
 _SECONDS = r"\d{1,7}(?:\.\d{0,6})?"
 _TO = r"\s*(?:-+|~|to|until|and|到|至|,|;)\s*"
 _TIME = rf"[\"']?({_CLOCK}|{_SECONDS})(?:\s?(?:s|secs?|seconds?)\b|\s?秒)?[\"']?"
-_WHOLE = re.compile(rf"(?:from\s+|从)?{_TIME}{_TO}{_TIME}", re.ASCII)
+_WHOLE = re.compile(rf"(?:from\s+|从)?(?:第\s?)?{_TIME}{_TO}(?:第\s?)?{_TIME}", re.ASCII)
+_ENDS = re.compile(
+    rf"[\"']?start(?:_time|s| time)?[\"']?\s?(?:[:=]|at)\s?{_TIME}[\s,;]{{1,9}}(?:and\s)?"
+    rf"[\"']?end(?:_time|s| time)?[\"']?\s?(?:[:=]|at)\s?{_TIME}",
+    re.ASCII | re.IGNORECASE,
+)
+_FIRST = re.compile(rf"(?:\b[Ff]irst\s({_SECONDS})\s(?:s|secs?|seconds?)\b|前\s?({_SECONDS})\s?秒)", re.ASCII)
 _IN_SENTENCE = (
     re.compile(rf"[\[(]\s*{_TIME}{_TO}{_TIME}\s*[\])]", re.ASCII),
     re.compile(rf"(?<![\d:.])({_CLOCK}){_TO}({_CLOCK})(?![\d:])", re.ASCII),
@@ -79,7 +86,10 @@ def _last_span(answer: Answer) -> re.Match[str] | None:
     whole = _WHOLE.fullmatch(text.strip(" .。[]()\n"))
     if whole:
         return whole
-    for pattern in _IN_SENTENCE:
+    ends = list(_ENDS.finditer(text))
+    if ends:
+        return ends[-1]
+    for pattern in (*_IN_SENTENCE, _FIRST):
         matches = list(pattern.finditer(text))
         if matches:
             return matches[-1]
@@ -87,6 +97,8 @@ def _last_span(answer: Answer) -> re.Match[str] | None:
 
 
 def _span(match: re.Match[str]) -> tuple[float, float] | None:
+    if match.re is _FIRST:
+        return (0.0, length) if (length := _seconds(match[1] or match[2])) else None
     start, end = _seconds(match[1]), _seconds(match[2])
     return (start, end) if start is not None and end is not None and start < end else None
 

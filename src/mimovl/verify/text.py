@@ -1,7 +1,8 @@
-r"""Grade a short text: exact match after normalisation, edit similarity (OCR), ANLS, or token F1.
+r"""Grade a text: exact match, edit similarity (OCR), ANLS, relaxed accuracy (charts), token F1, or ROUGE.
 
 All aliases are tried and the best counts. "exact" ignores case, spacing, end punctuation and English articles; "edit"
-ignores only runs of white space, since case and punctuation are what OCR is about.
+ignores only runs of white space, since case and punctuation are what OCR is about. "relaxed" takes numbers within 5 %
+(Methani et al. 2020, as ChartQA has it) and other texts exactly.
 """
 
 from __future__ import annotations
@@ -10,31 +11,45 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import partial
 from typing import Any, Literal
 
 from mimovl.errors import DataError
 from mimovl.types import Verdict
 from mimovl.verify.answer import after_marker, no_answer, plain, read_answer, to_ascii, verdict
 from mimovl.verify.edit_distance import edit_similarity
+from mimovl.verify.numerals import parse_quantity
+from mimovl.verify.rouge import rouge
 
-__all__ = ["TextMetric", "anls", "gold_texts", "normalise_text", "token_f1", "verify_text"]
+__all__ = ["TextMetric", "anls", "gold_texts", "normalise_text", "relaxed", "token_f1", "verify_text"]
 
-TextMetric = Literal["exact", "edit", "anls", "f1"]
+TextMetric = Literal["exact", "edit", "anls", "relaxed", "f1", "rouge1", "rouge2", "rougeL"]
 
 MAX_CHARS = 100_000
 FULL_SCORE = 0.999
 ANLS_THRESHOLD = 0.5
+RELAXED_SHARE = Fraction(5, 100)
 
 
-def verify_text(text: str, gold: Any, *, metric: TextMetric = "exact", aliases: Sequence[str] = ()) -> Verdict:
+def verify_text(
+    text: str,
+    gold: Any,
+    *,
+    metric: TextMetric = "exact",
+    aliases: Sequence[str] = (),
+    threshold: float = FULL_SCORE,
+) -> Verdict:
     """Score a text against the gold text and its aliases; the best match counts.
 
     Args:
         text: the answer, without the thought.
         gold: the text, or a list of equally right texts.
         metric: "exact", 0 or 1; "edit", 1 − edit distance / longer length; "anls", the same without case and 0 below
-            one half (Biten et al. 2019, DocVQA); "f1" of tokens (Rajpurkar et al. 2016).
+            one half (Biten et al. 2019, DocVQA); "relaxed", 0 or 1, numbers within 5 % of the gold one; "f1" of tokens
+            (Rajpurkar et al. 2016); "rouge1", "rouge2", "rougeL".
         aliases: further right texts.
+        threshold: the score from which the outcome is CORRECT.
 
     Raises:
         DataError: a gold text is empty or the metric is unknown.
@@ -48,11 +63,11 @@ def verify_text(text: str, gold: Any, *, metric: TextMetric = "exact", aliases: 
         return no_answer("no text")
     measure = _METRICS[metric]
     score, rule = max(measure(given, gold) for gold in golds), str(metric)
-    marked = after_marker(given) if metric == "exact" and not answer.boxed else None
+    marked = after_marker(given) if metric in ("exact", "relaxed") and not answer.boxed else None
     if score < 1 and marked:
-        given, rule = marked, "exact: after answer"
+        given, rule = marked, f"{metric}: after answer"
         score = max(measure(plain(marked), gold) for gold in golds)
-    return verdict(score, correct=score >= FULL_SCORE, answer=given, rule=rule)
+    return verdict(score, correct=score >= threshold, answer=given, rule=rule)
 
 
 def gold_texts(gold: Any, aliases: Sequence[str] = ()) -> list[str]:
@@ -116,4 +131,21 @@ def token_f1(given: str, gold: str) -> float:
     return 2 * shared / (first.total() + second.total())
 
 
-_METRICS: dict[str, Callable[[str, str], float]] = {"exact": _exact, "edit": _edit, "anls": anls, "f1": token_f1}
+def relaxed(given: str, gold: str) -> float:
+    """1 for a number within 5 % of the gold number, or for the same text; a percentage is a hundredth."""
+    first, second = parse_quantity(given), parse_quantity(gold)
+    if first is None or second is None or (first.unit and second.unit and first.unit.lower() != second.unit.lower()):
+        return _exact(given, gold)
+    return float(abs(first.value - second.value) <= RELAXED_SHARE * abs(second.value))
+
+
+_METRICS: dict[str, Callable[[str, str], float]] = {
+    "exact": _exact,
+    "edit": _edit,
+    "anls": anls,
+    "relaxed": relaxed,
+    "f1": token_f1,
+    "rouge1": partial(rouge, kind="rouge1"),
+    "rouge2": partial(rouge, kind="rouge2"),
+    "rougeL": partial(rouge, kind="rougeL"),
+}

@@ -15,6 +15,11 @@ GOLDS = {
     "count": 1,
     "span": [0, 1],
     "text": "a",
+    "action": {"action": "wait"},
+    "json": {"a": 1},
+    "format": "boxed",
+    "repetition": None,
+    "length": 100,
 }
 
 

@@ -23,9 +23,23 @@ _BY_KIND: dict[str, Task] = {
     "count": Task("count", "accuracy", extras=(MEAN_ABSOLUTE_ERROR,)),
     "span": Task("span", "mean IoU", binary=False, options={"span": {"metric": "iou"}}),
     "text": Task("text", "accuracy"),
+    "action": Task("action", "step accuracy"),
+    "json": Task("json", "accuracy"),
+    "format": Task("format", "mean score", binary=False),
+    "repetition": Task("repetition", "mean score", binary=False),
+    "length": Task("length", "mean score", binary=False),
 }
 _MANY_BOXES = Task("box", "mean IoU", binary=False, options={"box": {"metric": "iou"}}, extras=(RECALL,))
-_TEXT_METRICS = {"exact": "accuracy", "edit": "1 - edit distance", "anls": "ANLS", "f1": "token F1"}
+_TEXT_METRICS = {
+    "exact": "accuracy",
+    "edit": "1 - edit distance",
+    "anls": "ANLS",
+    "relaxed": "relaxed accuracy",
+    "f1": "token F1",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+}
 
 
 def task_for_gold(name: str, gold: Gold) -> Task:
@@ -46,7 +60,8 @@ def task_for_gold(name: str, gold: Gold) -> Task:
         task = _MANY_BOXES
     if gold.kind == "text":
         metric = str(gold.options.get("metric", "exact"))
-        task = dataclasses.replace(task, metric=_TEXT_METRICS.get(metric, metric), binary=metric == "exact")
+        binary = metric in ("exact", "relaxed")
+        task = dataclasses.replace(task, metric=_TEXT_METRICS.get(metric, metric), binary=binary)
     return dataclasses.replace(task, name=name)
 
 
