@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from dataclasses import asdict, dataclass, field
 
 from mimovl.errors import MimovlError
@@ -124,6 +125,10 @@ def _obey(
         try:
             _become_worker(supervisor, control, wake)
             status = work(socket.socket(fileno=descriptors[0]), router, limits)
+        except SystemExit as ended:  # a reward function's wish
+            status = ended.code if isinstance(ended.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     os.close(descriptors[0])
