@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from mimovl.reward.schema import sendable
 from mimovl.reward.service import Refusal, RewardService
 
 __all__ = ["DIGEST", "Gate", "refusal_body", "refusal_headers"]
@@ -116,7 +117,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:
     """The JSON of a refusal, a ``schema.Problem``."""
-    return {"detail": refusal.detail, "items": [item.model_dump() for item in refusal.items], "limit": refusal.limit}
+    items = [{"index": item.index, "message": sendable(item.message)} for item in refusal.items]
+    return {"detail": sendable(refusal.detail), "items": items, "limit": refusal.limit}
 
 
 def refusal_headers(refusal: Refusal) -> dict[str, str]:

@@ -28,6 +28,7 @@ __all__ = [
     "item_of",
     "media_of",
     "messages_of",
+    "sendable",
 ]
 
 
@@ -111,7 +112,10 @@ class Reward(BaseModel):
     def of(cls, verdict: Verdict) -> Reward:
         """A verdict as JSON has it."""
         return cls.model_construct(
-            score=verdict.score, outcome=verdict.outcome, detail=verdict.rule, answer=verdict.answer
+            score=verdict.score,
+            outcome=verdict.outcome,
+            detail=sendable(verdict.rule),
+            answer=sendable(verdict.answer),
         )
 
     def verdict(self) -> Verdict:
@@ -165,10 +169,10 @@ class ServiceInfo(BaseModel):
 def item_of(sample: Sample, completion: Completion | str, *, prompt: bool = False) -> dict[str, Any]:
     """A sample and a completion as an item; with its messages and pictures only if ``prompt``.
 
-    Lone surrogates, which no UTF-8 text can hold, become U+FFFD.
+    Lone surrogates become U+FFFD.
     """
     text = completion.text if isinstance(completion, Completion) else completion
-    item: dict[str, Any] = {"task": sample.task, "completion": _sendable(text), "id": _sendable(sample.id)}
+    item: dict[str, Any] = {"task": sample.task, "completion": sendable(text), "id": sendable(sample.id)}
     if isinstance(completion, Completion):
         item["finish_reason"] = completion.finish_reason
     if sample.gold is not None:
@@ -178,7 +182,7 @@ def item_of(sample: Sample, completion: Completion | str, *, prompt: bool = Fals
             {
                 "role": message.role,
                 "content": [
-                    {"type": part.type, "text": _sendable(part.text), "media": part.media} for part in message.content
+                    {"type": part.type, "text": sendable(part.text), "media": part.media} for part in message.content
                 ],
             }
             for message in sample.messages
@@ -227,7 +231,8 @@ def media_of(item: RewardItem) -> dict[str, Media]:
     return found
 
 
-def _sendable(text: str) -> str:
+def sendable(text: str) -> str:
+    """The text, its lone surrogates, which no UTF-8 can hold, replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
