@@ -1,6 +1,6 @@
 """Reward functions that misbehave, each in a way of its own; loaded by services of the tests and of the benchmarks.
 
-    functions: {crash: poison.py:crash, …}     every public function below, by its name
+functions: {crash: poison.py:crash, …}     every public function below, by its name
 """
 
 from __future__ import annotations
@@ -93,6 +93,19 @@ def wait(sample: Sample, text: str) -> Verdict:
     return Verdict(1.0, Outcome.CORRECT, rule="waited")
 
 
+def work(sample: Sample, text: str) -> Verdict:
+    """Works: the seconds of processor time that the completion says."""
+    end = time.process_time() + float(text)
+    while time.process_time() < end:
+        pass
+    return Verdict(1.0, Outcome.CORRECT, rule="worked")
+
+
+def who(sample: Sample, text: str) -> Verdict:
+    """Says which service's process it is: that of the supervisor above it."""
+    return Verdict(1.0, Outcome.CORRECT, str(os.getppid()), "who")
+
+
 def secret(sample: Sample, text: str) -> Verdict:
     """Looks for what workers must not see."""
     return Verdict(1.0, Outcome.CORRECT, os.environ.get("MIMOVL_REWARD_TOKEN", "nothing"), "looked")
@@ -101,5 +114,5 @@ def secret(sample: Sample, text: str) -> Verdict:
 FUNCTIONS = {
     function.__name__: f"{Path(__file__).resolve()}:{function.__name__}"
     for function in (brevity, prompt_length, crash, leave, spin, sleep, devour, explode, boast, chatter, note, stumble)
-    + (wait, secret)
+    + (wait, work, who, secret)
 }

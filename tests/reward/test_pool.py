@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from mimovl.reward.pool import Result
+from mimovl.reward.nursery import Nursery
+from mimovl.reward.pool import GradingPool, Result
 from mimovl.reward.schema import RewardItem
+from mimovl.reward.supervisor import WorkerSpec
 from mimovl.reward.worker import wire
 from mimovl.types import Gold, Outcome, Verdict
+from tests.reward.poison import FUNCTIONS
 from tests.reward.running import RunningService
 
 
@@ -101,6 +106,36 @@ def test_workers_killed_in_the_middle_of_their_work_lose_nothing(running: Runnin
 
     found = verdicts(running.run(story()))
     assert [(verdict.score, verdict.rule) for verdict in found] == [(1.0, "waited")] * 200
+
+
+def test_a_worker_that_gets_no_processor_is_waited_for_and_its_item_graded(running: RunningService) -> None:
+    """Four processes on one processor: half a second of work takes two, where an item has 0.8 by the clock."""
+
+    async def story() -> tuple[float, list[Result]]:
+        pool = GradingPool(Nursery(WorkerSpec(FUNCTIONS, cpu_seconds=30.0)), workers=1, item_seconds=0.8, attempts=1)
+        await pool.start()
+        while not pool.alive:
+            await asyncio.sleep(0.01)
+        process = pool.nursery.process
+        assert process is not None
+        [worker] = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        cpu = min(os.sched_getaffinity(worker))
+        os.sched_setaffinity(worker, [cpu])
+        busy = f"import os\nos.sched_setaffinity(0, [{cpu}])\nwhile True: pass"
+        loops = [subprocess.Popen([sys.executable, "-S", "-c", busy]) for _ in range(3)]
+        try:
+            started = time.monotonic()
+            results = await pool.grade([line("work", "0.5")])
+            return time.monotonic() - started, results
+        finally:
+            for loop in loops:
+                loop.kill()
+                loop.wait()
+            await pool.close()
+
+    seconds, results = asyncio.run(story())
+    assert [verdict.rule for verdict in verdicts(results)] == ["worked"]
+    assert seconds > 0.8, "it was given its processor too soon to say anything"
 
 
 def test_an_idle_worker_that_is_killed_is_replaced_at_once(running: RunningService) -> None:

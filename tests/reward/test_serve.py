@@ -94,7 +94,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 def test_an_address_that_is_taken_is_one_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another" in refused("--port", port)
+        expected = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
+        assert expected in refused("--port", port)
     assert "cannot listen on 192.0.2.1 port" in refused("--port", 0, "--host", "192.0.2.1")
 
 

@@ -17,13 +17,13 @@ import socket
 import subprocess
 import sys
 from collections import OrderedDict, deque
-from typing import cast
+from typing import NamedTuple, cast
 
 from mimovl.errors import MimovlError, UsageError
 from mimovl.reward.service_config import TOKEN_VARIABLE
 from mimovl.reward.supervisor import FORK, KILL, PID, WorkerSpec, why_ended
 
-__all__ = ["Lines", "Nursery", "SupervisorLost", "Worker"]
+__all__ = ["Lines", "Nursery", "SupervisorLost", "Worker", "processor_time"]
 
 START_SECONDS = 120.0
 END_SECONDS = 5.0
@@ -129,7 +129,7 @@ class Nursery:
                 [sys.executable, "-P", "-m", "mimovl.reward.supervisor", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # signals to the service's group are for the service to deal with
+                process_group=0,  # signals to the service's group are for the service to deal with
                 env=_environment(),
             )
         # Two handles of one socket: the loop reads and writes lines; descriptors are sent past it, one byte each.
@@ -190,9 +190,12 @@ class Nursery:
             with theirs:
                 try:
                     socket.send_fds(self._socket, [FORK], [theirs.fileno()])
-                    pid = await asyncio.wait_for(self._forked.get(), END_SECONDS)
-                except (OSError, TimeoutError):
+                    pid = await asyncio.wait_for(self._forked.get(), START_SECONDS)
+                except OSError:
                     pid = None
+                except TimeoutError:
+                    pid = None
+                    self._socket.shutdown(socket.SHUT_RDWR)  # a late answer would be taken for the next worker's
             if pid is None:
                 ours.close()
                 raise SupervisorLost("the supervisor of the grading processes ended")
@@ -204,10 +207,12 @@ class Nursery:
         """Why a worker ended, once its connection has."""
         if self._socket is None and worker.pid not in self._ends:
             return SUPERVISOR_ENDED
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._end(worker.pid)), END_SECONDS)
-        except TimeoutError:
-            return "lost"
+        for seconds in (END_SECONDS, START_SECONDS):
+            try:
+                return await asyncio.wait_for(asyncio.shield(self._end(worker.pid)), seconds)
+            except TimeoutError:
+                self.kill(worker)  # it ended its connection and not itself
+        return "lost"
 
     def kill(self, worker: Worker) -> None:
         """End a worker now."""
@@ -233,6 +238,26 @@ class Nursery:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+
+class ProcessorTime(NamedTuple):
+    """Seconds a process ran, and waited to run; and whether it could run now."""
+
+    ran: float = 0.0
+    queued: float = 0.0
+    runnable: bool = False
+
+
+def processor_time(pid: int) -> ProcessorTime:
+    """What the kernel says of a process; nothing where it says nothing (another system than Linux)."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            ran, queued = (int(word) / 1e9 for word in file.read().split()[:2])
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError, ValueError):
+        return ProcessorTime()
+    return ProcessorTime(ran, queued, state == "R")
 
 
 def _environment() -> dict[str, str]:

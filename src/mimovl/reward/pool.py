@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mimovl.errors import MimovlError
-from mimovl.reward.nursery import Nursery, Worker
+from mimovl.reward.nursery import Nursery, Worker, processor_time
 from mimovl.reward.supervisor import CPU_TIME
 from mimovl.reward.worker import read_result
 from mimovl.types import Outcome, Verdict
@@ -28,6 +28,9 @@ CHUNK = 32
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Between two tries to start a worker."""
+
+SHORTEST_EXTENSION = 0.05
+"""Seconds: a worker that stood in line for less has had its time."""
 
 CLOCK = "clock"
 
@@ -154,21 +157,43 @@ class GradingPool:
             for number, place in enumerate(chunk.places):
                 if number == 0:
                     worker.send(b"".join(chunk.batch.lines[place] for place in chunk.places))
-                reply = worker.received()
-                if reply is None:
-                    try:
-                        async with asyncio.timeout(self.item_seconds):
-                            reply = await worker.receive()
-                    except TimeoutError:
-                        self.nursery.kill(worker)
-                        self._after(chunk, number, CLOCK)
-                        return CLOCK
+                try:
+                    reply = worker.received() or await self._reply(worker)
+                except TimeoutError:
+                    self.nursery.kill(worker)
+                    self._after(chunk, number, CLOCK)
+                    return CLOCK
                 if reply is None:
                     reason = await self.nursery.ended(worker)
                     self._after(chunk, number, reason)
                     return reason
                 chunk.batch.settle(place, _result(reply))
         return await self.nursery.ended(worker)
+
+    async def _reply(self, worker: Worker) -> bytes | None:
+        """The next reply; None when the worker has ended.
+
+        Time in which the worker could run but was given no processor is not the item's: beside a training it may wait
+        for seconds before it runs a millisecond.
+
+        Raises:
+            TimeoutError: the item had its ``item_seconds``.
+        """
+        before, left = processor_time(worker.pid), self.item_seconds
+        while True:
+            try:
+                async with asyncio.timeout(left):
+                    return await worker.receive()
+            except TimeoutError:
+                if reply := worker.received():  # it came while this process had no processor to look
+                    return reply
+                now = processor_time(worker.pid)
+                in_line = now.queued - before.queued
+                if now.runnable and now.ran - before.ran + in_line < SHORTEST_EXTENSION:
+                    in_line = left  # it stands there since before; the kernel counts a wait when it ends
+                before, left = now, min(in_line, left)
+                if left < SHORTEST_EXTENSION:
+                    raise
 
     async def _take(self, worker: Worker) -> _Chunk | None:
         """The next chunk; None if the worker ends before there is one."""
