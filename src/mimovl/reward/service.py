@@ -83,7 +83,7 @@ class RewardService:
         self.metrics = Metrics()
         self.models = config.load_models() if models is None else models
         self.draining = False
-        self._started = False
+        self.started = False
         self.requests = 0
         self.queued = 0
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
@@ -97,9 +97,9 @@ class RewardService:
         Raises:
             UsageError: a reward function cannot be loaded.
         """
-        if self._started:
+        if self.started:
             return
-        self._started = True
+        self.started = True
         config = self.config
         spec = WorkerSpec(config.functions, config.item_cpu_seconds, config.worker_memory_mb)
         self.pool = GradingPool(
