@@ -142,8 +142,7 @@ def test_many_at_once_get_the_verdicts_of_one_at_a_time_and_of_the_graders() -> 
     together = RewardRouter().score_many(samples, [row.item.completion for row in rows])
     options = [reward_options("", one.gold) for one in samples if one.gold]
     alone = [
-        grade(row.item.kind, row.item.completion, row.item.gold, **own)
-        for row, own in zip(rows, options, strict=True)
+        grade(row.item.kind, row.item.completion, row.item.gold, **own) for row, own in zip(rows, options, strict=True)
     ]
     assert len(rows) > 200 and together == alone
     assert sum(verdict.rule == "Math-Verify" for verdict in together) > 3

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from mimovl.errors import DataError
@@ -15,9 +16,13 @@ from mimovl.verify import KINDS
         ("counting", 3, "number", Gold("number", 3)),
         ("anything", 3, "number", Gold("number", 3)),
         ("anything", {"kind": "box", "answer": [1, 2, 3, 4]}, None, Gold("box", [1, 2, 3, 4])),
-        ("x", '{"kind": "text", "answer": "a", "options": {"metric": "f1"}}', None, Gold("text", "a", {"metric": "f1"})),
+        ("x", '{"kind": "text", "answer": "a", "options": {"m": "f1"}}', None, Gold("text", "a", {"m": "f1"})),
         # with a kind beside it, or other keys in it, the answer stands as it is
         ("x", {"kind": "text", "answer": "a"}, "json", Gold("json", {"kind": "text", "answer": "a"})),
+        # a column of strings holds structures as JSON
+        ("grounding", "[1, 2, 3, 4]", None, Gold("box", [1, 2, 3, 4])),
+        ("grounding", "[1, 2", None, Gold("box", "[1, 2")),
+        ("text", "[1, 2]", None, Gold("text", "[1, 2]")),
         ("json", {"kind": "a", "answer": 1, "b": 2}, None, Gold("json", {"kind": "a", "answer": 1, "b": 2})),
         ("text", "{not json", None, Gold("text", "{not json")),
         ("text", "{" * 100_000, None, Gold("text", "{" * 100_000)),
@@ -60,3 +65,18 @@ def test_a_task_with_a_reward_of_its_own_needs_neither_gold_nor_kind() -> None:
 def test_options_that_are_none_are_refused() -> None:
     with pytest.raises(DataError, match="field gold.options: 3 is not a mapping"):
         read_gold("x", {"kind": "box", "answer": [1, 2, 3, 4], "options": 3})
+
+
+def test_arrays_that_parquet_files_become_are_lists() -> None:
+    boxes = np.array([np.array([1, 2, 3, 4]), np.array([5.5, 6, 7, 8])], dtype=object)
+    gold = read_gold("x", {"kind": "box", "answer": boxes, "options": {"threshold": np.float64(0.5)}})
+    assert gold == Gold("box", [[1, 2, 3, 4], [5.5, 6, 7, 8]], {"threshold": 0.5})
+    assert type(read_gold("counting", np.int64(3)).answer) is int  # type: ignore[union-attr]
+
+
+def test_a_gold_nested_without_end_is_refused() -> None:
+    gold: list[object] = []
+    for _ in range(100_000):
+        gold = [gold]
+    with pytest.raises(DataError, match="field gold: nested too deeply"):
+        read_gold("x", gold)

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -269,8 +270,12 @@ class RemoteRewards:
             ServiceUnavailableError: no answer in time.
             UsageError: the token is refused, or this is no reward service.
         """
+        return self.submit(samples, completions).result()
+
+    def submit(self, samples: Sequence[Sample], completions: Sequence[Completion | str]) -> Future[list[Verdict]]:
+        """``score_many`` to come; asynchronous callers of any event loop await ``asyncio.wrap_future`` of it."""
         client, loop = self._started()
-        return asyncio.run_coroutine_threadsafe(client.score_many(samples, completions), loop).result()
+        return asyncio.run_coroutine_threadsafe(client.score_many(samples, completions), loop)
 
     def close(self) -> None:
         """Close the connections; the next call opens them again."""

@@ -35,6 +35,9 @@ TASK_KINDS: Mapping[str, str] = {
 }
 """Task → kind of its gold answers. Tasks with answers of several kinds (visual_reasoning) must say each one's."""
 
+STRUCTURED = ("box", "point", "span", "action")
+"""Kinds whose gold answers are no texts: one that is comes from a column of strings, and is read as JSON."""
+
 
 def read_gold(
     task: str,
@@ -50,6 +53,7 @@ def read_gold(
     Args:
         task: the capability, e.g. counting.
         gold: the answer alone; or ``{"kind", "answer", "options"}``, also as a JSON string, where ``kind`` is None.
+            Arrays of numpy, which parquet files become elsewhere, are taken as lists.
         kind: how it is graded; the answer is then taken as it stands.
         options: of its grader.
         kinds: task → kind, before those of ``TASK_KINDS``.
@@ -59,6 +63,10 @@ def read_gold(
     Raises:
         DataError: there is no answer, or nothing says its kind; names the field.
     """
+    try:
+        gold = _plain(gold)
+    except RecursionError:
+        raise DataError("field gold: nested too deeply to be an answer") from None
     inner = _whole(gold) if kind is None else None
     if inner is not None:
         inner_options = inner.get("options") or {}
@@ -78,7 +86,26 @@ def read_gold(
             f"field task: unknown task {task!r}{nearest(task, list(known))}; known are {', '.join(known)}; "
             "or say in the field kind how its gold answer is graded"
         )
-    return Gold(found, gold, dict(options or {}))
+    return Gold(found, _unpacked(gold) if found in STRUCTURED else gold, dict(options or {}))
+
+
+def _unpacked(gold: Any) -> Any:
+    """A structure that a column of strings holds as JSON."""
+    if isinstance(gold, str) and gold.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(gold)
+        except (ValueError, RecursionError):
+            return gold
+    return gold
+
+
+def _plain(gold: Any) -> Any:
+    """Arrays and numbers of numpy as Python has them, also within lists and mappings."""
+    if hasattr(gold, "tolist"):
+        return _plain(gold.tolist())
+    if isinstance(gold, list | tuple):
+        return [_plain(value) for value in gold]
+    return {key: _plain(value) for key, value in gold.items()} if isinstance(gold, dict) else gold
 
 
 def _whole(gold: Any) -> Mapping[str, Any] | None:

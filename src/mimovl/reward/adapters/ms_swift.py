@@ -15,7 +15,7 @@ from typing import Any
 
 from mimovl.errors import DataError
 from mimovl.reward.adapters.columns import Columns, text_of
-from mimovl.reward.adapters.where import async_rewards, default_rewards
+from mimovl.reward.adapters.where import ask_service, default_rewards
 from mimovl.types import Sample
 
 __all__ = ["register"]
@@ -45,8 +45,7 @@ def register(orms: dict[str, Any], orm: type, async_orm: type) -> None:
 
         async def __call__(self, completions: list[Any], **columns: Any) -> list[float]:
             texts = [text_of(completion) for completion in completions]
-            async with async_rewards() as client:
-                verdicts = await client.score_many(_samples(columns, len(texts)), texts)
+            verdicts = await ask_service(None, _samples(columns, len(texts)), texts)
             return [verdict.score for verdict in verdicts]
 
     orms["mimovl"] = MimoVLReward

@@ -6,7 +6,8 @@
 A label (``--data.label_key``) is a JSON string ``{"task": "counting", "gold": 3}``, or a gold answer alone, of the task
 that ``MIMOVL_REWARD_TASK`` names (math without it). OpenRLHF sends queries: prompt and completion in one text, special
 tokens included; what follows the prompt is rewarded. A reward model of a service would need the prompt as messages,
-which is not sent: use rule rewards here.
+which is not sent: use rule rewards here. OpenRLHF sends no token either: give the service none, or use the file, which
+reads ``MIMOVL_REWARD_URL`` and ``MIMOVL_REWARD_TOKEN``. A refused request it logs, and goes on without a reward.
 """
 
 from __future__ import annotations
@@ -74,9 +75,8 @@ def response_of(verdicts: Sequence[Verdict]) -> OpenRLHFResponse:
 
 def completion_of(query: str, prompt: str) -> str:
     """What the model said: after the prompt, else after the last assistant marker, else all."""
-    _, found, rest = query.partition(prompt)
-    if found and prompt:
-        return rest
+    if prompt and prompt in query:
+        return query.partition(prompt)[2]
     _, found, rest = query.rpartition(ASSISTANT)
     return rest if found else query
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mimovl.reward.adapters.columns import Columns, text_of
-from mimovl.reward.adapters.where import async_rewards, default_rewards
+from mimovl.reward.adapters.where import ask_service, default_rewards
 from mimovl.reward.client import AsyncRemoteRewards
 from mimovl.reward.router import Rewards
 from mimovl.types import Outcome, Verdict
@@ -62,13 +62,16 @@ def trl_async_reward(
     columns: Columns | None = None,
     not_graded: float | None = 0.0,
 ) -> Callable[..., Awaitable[list[float | None]]]:
-    """The same, asynchronous; ``rewards`` is a client or the address of a service."""
+    """The same, asynchronous; ``rewards`` is a client, or the address of a service, else ``MIMOVL_REWARD_URL`` is."""
     names = columns or Columns(gold=gold, default_task=task)
-    client = rewards if isinstance(rewards, AsyncRemoteRewards) else async_rewards(rewards)
 
     async def mimovl_reward(prompts: Sequence[Any], completions: Sequence[Any], **rows: Any) -> list[float | None]:
         samples = names.samples(rows, len(completions), prompts)
-        verdicts = await client.score_many(samples, [text_of(one) for one in completions])
+        texts = [text_of(one) for one in completions]
+        if isinstance(rewards, AsyncRemoteRewards):
+            verdicts = await rewards.score_many(samples, texts)
+        else:
+            verdicts = await ask_service(rewards, samples, texts)
         return [_score(verdict, not_graded) for verdict in verdicts]
 
     return mimovl_reward

@@ -13,14 +13,11 @@ rest.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
-from weakref import WeakKeyDictionary
 
 from mimovl.errors import DataError
-from mimovl.reward.adapters.where import async_rewards, default_rewards
-from mimovl.reward.client import AsyncRemoteRewards
+from mimovl.reward.adapters.where import ask_service, default_rewards
 from mimovl.reward.tasks import read_gold
 from mimovl.types import Outcome, Sample, Verdict
 
@@ -76,7 +73,8 @@ async def compute_score_remote(
 ) -> VerlScore:
     """Reward one response by a service; verl runs many of these at once."""
     sample = _sample(data_source, ground_truth, extra_info, task)
-    return _score(await _client(url).score(sample, solution_str))
+    [verdict] = await ask_service(url, [sample], [solution_str])
+    return _score(verdict)
 
 
 def compute_scores(
@@ -93,17 +91,6 @@ def compute_scores(
     extras = extra_infos if extra_infos is not None else [None] * len(solution_strs)
     samples = [_sample(*row, task) for row in zip(data_sources, ground_truths, extras, strict=True)]
     return [_score(verdict) for verdict in default_rewards(url).score_many(samples, list(solution_strs))]
-
-
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, AsyncRemoteRewards]] = WeakKeyDictionary()
-
-
-def _client(url: str | None) -> AsyncRemoteRewards:
-    """One client for each address and event loop: its connections belong to the loop."""
-    clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    if url not in clients:
-        clients[url] = async_rewards(url)
-    return clients[url]
 
 
 def _sample(data_source: str, ground_truth: Any, extra_info: Mapping[str, Any] | None, task: str | None) -> Sample:
