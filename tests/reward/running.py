@@ -86,7 +86,7 @@ class RunningService:
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while not self._server.started or self.service.not_ready():
             assert self._thread.is_alive() and time.monotonic() < deadline, "the service does not start"
             time.sleep(0.01)
@@ -100,7 +100,7 @@ class RunningService:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the service's own event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(300)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(900)
 
     @contextlib.contextmanager
     def changed(self, **settings: Any) -> Iterator[None]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 
 class Server:

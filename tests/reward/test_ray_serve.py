@@ -24,7 +24,7 @@ from tests.reward.poison import FUNCTIONS
 from tests.reward.running import RunningService
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 CLUSTER = """
 import sys, threading

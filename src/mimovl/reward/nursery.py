@@ -25,7 +25,7 @@ from mimovl.reward.supervisor import FORK, KILL, PID, WorkerSpec, why_ended
 
 __all__ = ["Lines", "Nursery", "SupervisorLost", "Worker", "processor_time"]
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 END_SECONDS = 5.0
 KEPT_ENDS = 1000
 SUPERVISOR_ENDED = "the supervisor ended"

@@ -42,6 +42,7 @@ def serve(port: int, *, host: str = "127.0.0.1", config: Path | str | None = Non
     except ImportError:
         raise MissingExtraError("uvicorn", "serve", "the reward service") from None
     loaded = load_service_config(config, workers=workers)
+    asked = bool(loaded.token())  # before anything is started that an error would have to end
     service = RewardService(loaded)
     app = create_app(loaded, service)
 
@@ -56,7 +57,7 @@ def serve(port: int, *, host: str = "127.0.0.1", config: Path | str | None = Non
             await super().startup(sockets)
             while service.not_ready() and not service.draining:
                 await asyncio.sleep(0.02)
-            _announce(sock, loaded.workers, bool(loaded.token()))
+            _announce(sock, loaded.workers, asked)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """The first signal drains, the second ends at once."""

@@ -4,7 +4,7 @@
 |----------|------------|----------------------------------------------------------------------------------|
 | TRL      | trl.py     | ``reward_funcs=trl_reward(task="math")``                                         |
 | verl     | verl.py    | ``custom_reward_function.path=pkg://mimovl.reward.adapters.verl``                |
-| ms-swift | ms_swift.py| ``--external_plugins …/adapters/ms_swift.py --reward_funcs mimovl``              |
+| ms-swift | ms_swift.py| ``--external_plugins …/adapters/plugins/mimovl_swift.py --reward_funcs mimovl``   |
 | OpenRLHF | openrlhf.py| ``--reward.remote_url http://…/v1/openrlhf``, or the path of that file           |
 
 Each takes the router in this process, or a service where ``MIMOVL_REWARD_URL`` (or an argument) names one.

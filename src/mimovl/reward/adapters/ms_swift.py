@@ -1,7 +1,7 @@
-"""ms-swift ORM plugin (4.6: ``swift.rewards.orms``); swift imports this file by its path.
+"""ms-swift rewards (4.6: ``swift.rewards.orms``), registered by a plugin that swift imports by its path.
 
-    adapters=$(python -c 'import mimovl.reward.adapters as a; print(a.__path__[0])')
-    swift rlhf --rlhf_type grpo --external_plugins $adapters/ms_swift.py --reward_funcs mimovl …
+    plugins=$(python -c 'import mimovl.reward.adapters.plugins as p; print(p.__path__[0])')
+    swift rlhf --rlhf_type grpo --external_plugins $plugins/mimovl_swift.py --reward_funcs mimovl …
 
 Registers ``mimovl``, and ``mimovl_async``, which asks the service of ``MIMOVL_REWARD_URL`` while other rewards run. The
 dataset's columns come as keyword arguments: ``task`` (or ``MIMOVL_REWARD_TASK``) and ``gold``, else ``solution``.
@@ -9,7 +9,6 @@ dataset's columns come as keyword arguments: ``task`` (or ``MIMOVL_REWARD_TASK``
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import Any
 
@@ -57,13 +56,3 @@ def _samples(columns: dict[str, Any], count: int) -> list[Sample]:
     if gold is None:
         raise DataError(f"the dataset has none of the columns {', '.join(GOLD_COLUMNS)}; add the gold answers as one")
     return Columns(gold=gold, default_task=os.environ.get(TASK_VARIABLE, "")).samples(columns, count)
-
-
-def _register_with_swift() -> None:
-    from swift.rewards import ORM, AsyncORM, orms
-
-    register(orms, ORM, AsyncORM)
-
-
-if importlib.util.find_spec("swift") is not None:
-    _register_with_swift()
