@@ -93,6 +93,13 @@ def wait(sample: Sample, text: str) -> Verdict:
     return Verdict(1.0, Outcome.CORRECT, rule="waited")
 
 
+def until(sample: Sample, text: str) -> Verdict:
+    """Waits for the file that the completion names."""
+    while not Path(text).exists():
+        time.sleep(0.01)
+    return Verdict(1.0, Outcome.CORRECT, rule="waited")
+
+
 def work(sample: Sample, text: str) -> Verdict:
     """Works: the seconds of processor time that the completion says."""
     end = time.process_time() + float(text)
@@ -114,5 +121,5 @@ def secret(sample: Sample, text: str) -> Verdict:
 FUNCTIONS = {
     function.__name__: f"{Path(__file__).resolve()}:{function.__name__}"
     for function in (brevity, prompt_length, crash, leave, spin, sleep, devour, explode, boast, chatter, note, stumble)
-    + (wait, work, who, secret)
+    + (wait, until, work, who, secret)
 }

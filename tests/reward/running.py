@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+import httpx
 import uvicorn
 
 from mimovl.reward.app import create_app
@@ -19,6 +20,20 @@ from mimovl.reward.service import RewardService
 from mimovl.reward.service_config import ServiceConfig
 
 T = TypeVar("T")
+
+PATIENCE = 900.0
+"""Seconds until a test gives up: on a machine whose processors others take, seconds become minutes."""
+
+
+def get(url: str) -> httpx.Response:
+    """GET, patiently."""
+    return httpx.get(url, timeout=PATIENCE)
+
+
+def post(url: str, **arguments: Any) -> httpx.Response:
+    """POST, patiently."""
+    return httpx.post(url, timeout=PATIENCE, **arguments)
+
 
 Fault = Callable[[Any, Any, Any], Awaitable[bool]]
 """Given scope, receive and send of a POST; True if it has answered it."""
@@ -86,7 +101,7 @@ class RunningService:
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + 900
+        deadline = time.monotonic() + PATIENCE
         while not self._server.started or self.service.not_ready():
             assert self._thread.is_alive() and time.monotonic() < deadline, "the service does not start"
             time.sleep(0.01)
@@ -100,7 +115,7 @@ class RunningService:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the service's own event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(900)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     @contextlib.contextmanager
     def changed(self, **settings: Any) -> Iterator[None]:
@@ -115,6 +130,6 @@ class RunningService:
     def close(self) -> None:
         """End it."""
         self._server.should_exit = True
-        self._thread.join(60)
+        self._thread.join(PATIENCE)
         self._socket.close()
         assert not self._thread.is_alive()

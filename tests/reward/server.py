@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from tests.reward.running import PATIENCE
+
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 900.0
 
 
 class Server:

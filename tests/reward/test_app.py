@@ -8,13 +8,14 @@ import httpx
 import pytest
 
 from mimovl.reward.app import as_refusal
+from tests.reward import running as patient
 from tests.reward.running import RunningService
 
 
 def post(running: RunningService, body: Any = None, **arguments: Any) -> httpx.Response:
     if body is not None:
         arguments["json"] = body
-    return httpx.post(running.url + "/v1/rewards", timeout=120, **arguments)
+    return patient.post(running.url + "/v1/rewards", **arguments)
 
 
 def items(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def test_a_request_id_answers_from_memory(running: RunningService, tmp_path: Any
 
 
 def test_every_route_and_refusal_is_documented(running: RunningService) -> None:
-    document = httpx.get(running.url + "/openapi.json").json()
+    document = patient.get(running.url + "/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/rewards", "/v1/openrlhf", "/v1/info", "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
@@ -151,9 +152,9 @@ def test_openrlhf_gets_its_own_words(running: RunningService) -> None:
         "prompts": ["How many?", "How many?"],
         "labels": ['{"task": "counting", "gold": 3}'] * 2,
     }
-    response = httpx.post(running.url + "/v1/openrlhf", json=request)
+    response = patient.post(running.url + "/v1/openrlhf", json=request)
     assert response.json() == {"rewards": [1.0, 0.0], "scores": [1.0, 0.0], "extra_logs": {"not_graded": [0.0, 0.0]}}
-    response = httpx.post(running.url + "/v1/openrlhf", json={**request, "labels": ["x"]})
+    response = patient.post(running.url + "/v1/openrlhf", json={**request, "labels": ["x"]})
     assert response.status_code == 422 and "2 query, 2 prompts and 1 labels" in response.json()["detail"]
 
 

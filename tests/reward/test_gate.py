@@ -6,11 +6,10 @@ import json
 import socket
 import time
 
-import httpx
 import pytest
 
 from mimovl.reward.gate import Gate
-from tests.reward.running import RunningService
+from tests.reward.running import PATIENCE, RunningService, get, post
 
 GOOD = {"items": [{"task": "counting", "completion": "3", "gold": 3}]}
 
@@ -26,7 +25,7 @@ def gate(running: RunningService) -> Gate:
 def by_hand(running: RunningService, *pieces: bytes, pause: float = 0.0) -> bytes:
     """Send bytes and read what comes until the end or for a while."""
     host, port = running.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(pause)
@@ -45,28 +44,28 @@ def test_a_token_is_asked_for_rewards_and_not_for_probes(
     monkeypatch.setattr(gate(running), "_token", b"hush")
     url = running.url + "/v1/rewards"
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "hush"}, {"Authorization": "Basic hush"}):
-        response = httpx.post(url, json=GOOD, headers=headers)
+        response = post(url, json=GOOD, headers=headers)
         assert response.status_code == 401 and response.headers["WWW-Authenticate"] == "Bearer"
         assert "header Authorization" in response.json()["detail"]
-    assert httpx.get(running.url + "/v1/info").status_code == 401
+    assert get(running.url + "/v1/info").status_code == 401
     for right in ("Bearer hush", "bearer hush"):
-        assert httpx.post(url, json=GOOD, headers={"Authorization": right}).json()["rewards"][0]["score"] == 1.0
+        assert post(url, json=GOOD, headers={"Authorization": right}).json()["rewards"][0]["score"] == 1.0
     for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
-        assert httpx.get(running.url + path).status_code == 200
+        assert get(running.url + path).status_code == 200
 
 
 def test_a_body_over_the_limit_is_refused_with_both_numbers(running: RunningService) -> None:
     body = json.dumps({"items": [{"task": "counting", "completion": "x" * 5000, "gold": 3}]}).encode()
     with running.changed(max_body_bytes=1000):
-        response = httpx.post(running.url + "/v1/rewards", content=body, headers={"Content-Type": "application/json"})
+        response = post(running.url + "/v1/rewards", content=body, headers={"Content-Type": "application/json"})
         assert response.status_code == 413 and response.json()["limit"] == 1000
         assert f"body: {len(body)} bytes, at most 1000 in one request" in response.json()["detail"]
 
-        chunked = httpx.post(running.url + "/v1/rewards", content=iter([body[:2000], body[2000:]]))
+        chunked = post(running.url + "/v1/rewards", content=iter([body[:2000], body[2000:]]))
         assert chunked.status_code == 413, "a body that does not say its length is measured as it comes"
-        huge = httpx.post(running.url + "/v1/rewards", content=b"x" * 3_900)
+        huge = post(running.url + "/v1/rewards", content=b"x" * 3_900)
         assert huge.status_code == 413
-    assert httpx.post(running.url + "/v1/rewards", json=GOOD).status_code == 200
+    assert post(running.url + "/v1/rewards", json=GOOD).status_code == 200
 
 
 def test_a_body_that_does_not_arrive_is_given_up(running: RunningService) -> None:
@@ -80,35 +79,35 @@ def test_a_sender_that_goes_away_leaves_the_service_well(running: RunningService
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /v1/rewards HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while running.service.requests and time.monotonic() < deadline:
         time.sleep(0.01)
     assert running.service.requests == 0
-    assert httpx.post(running.url + "/v1/rewards", json=GOOD).status_code == 200
+    assert post(running.url + "/v1/rewards", json=GOOD).status_code == 200
 
 
 def test_while_it_drains_new_requests_are_refused_and_told_when_to_return(running: RunningService) -> None:
     running.service.draining = True
     try:
-        response = httpx.post(running.url + "/v1/rewards", json=GOOD)
+        response = post(running.url + "/v1/rewards", json=GOOD)
         assert response.status_code == 503 and response.headers["Retry-After"] == "1"
         assert "shutting down" in response.json()["detail"]
-        assert httpx.get(running.url + "/readyz").status_code == 503
-        assert httpx.get(running.url + "/healthz").status_code == 200
+        assert get(running.url + "/readyz").status_code == 503
+        assert get(running.url + "/healthz").status_code == 200
     finally:
         running.service.draining = False
-    assert httpx.get(running.url + "/readyz").status_code == 200
+    assert get(running.url + "/readyz").status_code == 200
 
 
 def test_answers_and_refusals_are_counted_by_status(running: RunningService) -> None:
     def counts() -> dict[str, float]:
-        lines = httpx.get(running.url + "/metrics").text.splitlines()
+        lines = get(running.url + "/metrics").text.splitlines()
         found = [line.split() for line in lines if line.startswith("mimovl_reward_requests_total")]
         return {name: float(value) for name, value in found}
 
     before = counts()
-    httpx.post(running.url + "/v1/rewards", json=GOOD)
-    httpx.post(running.url + "/v1/rewards", json={"items": [{}]})
+    post(running.url + "/v1/rewards", json=GOOD)
+    post(running.url + "/v1/rewards", json={"items": [{}]})
     after = counts()
     for code in ("200", "422"):
         key = f'mimovl_reward_requests_total{{status="{code}"}}'
