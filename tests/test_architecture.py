@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
     "plan": {"model"},
     "train": {"data", "model", "team", "plan"},
-    "reward": {"verify", "model", "data"},
+    "reward": {"verify", "model", "data", "recipe_load"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
     "curate": {"data", *STORE},

@@ -10,6 +10,7 @@
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
+    mimovl reward serve --port 8000                       rewards over HTTP
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
 is imported inside its command, so that ``mimovl --help`` answers at once.
@@ -70,6 +71,8 @@ app.add_typer(import_app, name="import")
 app.add_typer(recipe_app, name="recipe")
 verify_app = _typer(help="Look at the graders.")
 app.add_typer(verify_app, name="verify")
+reward_app = _typer(help="Reward completions.")
+app.add_typer(reward_app, name="reward")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
@@ -299,6 +302,24 @@ def verify_audit(
     from mimovl.verify.audit import audit, audit_text, read_labelled
 
     print(audit_text(audit(read_labelled(labelled), mode, alone=alone, source=str(labelled)), errors=errors))
+
+
+@reward_app.command("serve")
+def reward_serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose; the address is printed.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Grading processes; one a core by default.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: rewards of one's own, reward models, limits, the token.")
+    ] = None,
+) -> None:
+    """Serve rewards over HTTP until a signal says to stop; POST /v1/rewards, documentation at /docs."""
+    from mimovl.reward.serve import serve
+
+    serve(port, host=host, config=config, workers=workers)
 
 
 def _pair(entry: str) -> tuple[str, str]:
