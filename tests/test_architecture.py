@@ -15,19 +15,23 @@ SOURCE = ROOT / "src" / "mimovl"
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES = 400
 
-EVERYWHERE = {"types", "errors", "recipe_model", "suggest"}
-"""May be imported by everything: nouns, errors, the base class of recipe sections, the wording of a hint."""
+EVERYWHERE = {"types", "errors", "recipe_model", "suggest", "media_check"}
+"""May be imported by everything: nouns and what makes one whole, errors, the base class of recipe sections, the
+wording of a hint."""
 
-STORE = {"store", "store_writer", "store_format", "atomic"}
+STORE = {"store", "store_writer", "store_format", "byte_range", "atomic"}
 
 ARROWS: dict[str, set[str]] = {
     # The pipeline's steps, as docs/ and CONTRIBUTING.md draw them.
     "model": set(),
     # Data needs the model's shapes (token ids, merge size); the model knows nothing of data.
-    "data": {"model"},
+    # It reads the folders that samples stream from.
+    "data": {"model", *STORE},
     "generate": {"model", "data", "team"},
     "verify": set(),
-    "train": {"data", "model", "team"},
+    # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
+    "plan": {"model"},
+    "train": {"data", "model", "team", "plan"},
     "reward": {"verify", "model", "data"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
@@ -38,7 +42,8 @@ ARROWS: dict[str, set[str]] = {
     "atomic": set(),
     "store_format": set(),
     "store_writer": {"store_format", "atomic"},
-    "store": {"store_format", "store_writer"},
+    "byte_range": set(),
+    "store": {"store_format", "store_writer", "byte_range"},
     "recipe_yaml": set(),
     "recipe_schema": {"recipe_yaml"},
     "recipe_load": {"recipe_schema", "recipe_yaml"},
@@ -46,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "recipe_model": set(),
     "suggest": set(),
+    "media_check": set(),
 }
 """A part → the parts it may import, besides ``EVERYWHERE`` and whatever those may import themselves."""
 
@@ -58,7 +64,6 @@ EXTRA_ARROWS = {("evaluate", "reward"): EVALUATE_REWARD}
 
 UNTESTED: dict[str, str] = {
     "__init__.py": "only re-exports",
-    "errors.py": "classes without behaviour; every test of a refusal uses them",
     "types.py": "nouns that compute nothing; every other test uses them",
     "verify/math_forms.py": "nouns that compute nothing; the tests of math_read and math_compare use them",
     "verify/math_worker.py": "runs in the process that tests/verify/test_math_process.py starts",

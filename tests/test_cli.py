@@ -72,7 +72,7 @@ def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
     process = start("--help", program=program)
     out, errors = process.communicate(timeout=30)
     assert errors == ""
-    assert all(verb in out for verb in ("run", "evaluate", "import", "recipe", "logprobs", "report"))
+    assert all(verb in out for verb in ("run", "init", "plan", "evaluate", "import", "recipe", "logprobs", "report"))
     assert "heavy=[]" in out
     assert float(out.rpartition("seconds=")[2]) < 1.5  # 0.15 s on an idle core
 

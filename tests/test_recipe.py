@@ -10,6 +10,7 @@ from rich.console import Console
 from mimovl.errors import RecipeError
 from mimovl.recipe import Recipe, dump_recipe, explain, explain_rows, explain_text, load_model, load_recipe, recipe_hash
 from mimovl.recipe_schema import undocumented_fields
+from mimovl.train.parallel_config import ParallelConfig
 from tests.recipe_models import Run
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -84,3 +85,120 @@ def test_every_shipped_recipe_loads(name: str) -> None:
 def test_load_recipe_reports_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no such file"):
         load_recipe(tmp_path / "none.yaml")
+
+
+OLD = """
+name: old
+purpose: A recipe as it was written before stages could be spread over processes.
+data:
+  train: {world/caption: 3}
+stages:
+- name: projector
+  train: [projector]
+  learning_rate: {projector: 1e-3}
+  mixture: {world/caption: 1}
+  steps: 5
+  length: 2048
+"""
+STAGE = "{name: a, train: [projector], learning_rate: {projector: 1e-3}, length: 2048"
+
+
+def test_new_sections_that_are_not_written_leave_the_hashes_of_older_recipes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text(OLD, encoding="utf-8")
+    old = recipe_hash(load_recipe(path).recipe)
+    assert old == "780f589357685f6687dc98e3d0e9251573e16e36c08abdb4d9ca79d75cb5e0fb"
+    for setting in ("parallel.compile=true", "stages.0.parallel.compile=true", "stages.0.workload.label_share=0.1"):
+        assert recipe_hash(load_recipe(path, [setting]).recipe) != old
+
+
+def test_a_stage_is_spread_as_it_says_or_as_the_recipe_says_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(OLD, encoding="utf-8")
+    recipe = load_recipe(path).recipe
+    assert recipe.parallel_of(recipe.stages[0]) == ParallelConfig()
+    recipe = load_recipe(path, ["parallel.fsdp=full"]).recipe
+    assert recipe.parallel_of(recipe.stages[0]).fsdp == "full"
+    recipe = load_recipe(path, ["parallel.fsdp=full", "stages.0.parallel.context_parallel=2"]).recipe
+    assert recipe.parallel_of(recipe.stages[0]) == ParallelConfig(context_parallel=2), "the whole section, not a part"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "name: x\ndata: {sources: {caption: a, ocr: b}}\n"
+            + f"stages: [{STAGE}, steps: 1, mixture: {{captoin: 1}}}}]\n",
+            "stage a mixes in 'captoin', which data.sources does not name; it has: caption, ocr; did you mean",
+        ),
+        (
+            "name: x\ndata: {sources: {ocr: b}}\nevaluate: {median: true}\n",
+            "evaluate.median answers from imported training conversations; data.sources has none",
+        ),
+        (
+            f"name: x\nstages:\n- {STAGE}, mixture: {{ocr: 1}}}}\n",
+            "r.yaml:3: stages.0: stage a has neither steps nor tokens",
+        ),
+        (
+            f"name: x\nstages:\n- {STAGE}, mixture: {{ocr: 1}}, tokens: 1.5e0}}\n",
+            "r.yaml:3: stages.0.tokens: expected a whole number",
+        ),
+        (
+            "name: x\nparallel: {fsdp: of}\n",
+            "r.yaml:2: parallel.fsdp: expected 'off', 'full' or 'hybrid', found 'of'",
+        ),
+    ],
+)
+def test_a_mistake_in_the_larger_sections_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert problem in str(caught.value)
+
+
+def test_tokens_may_be_written_in_powers_of_ten_and_dumped_recipes_load_equal(tmp_path: Path) -> None:
+    loaded = load_recipe(RECIPES / "mimo-vl-7b.yaml")
+    assert [stage.tokens for stage in loaded.recipe.stages] == [300 * 10**9, 167 * 10**9, 1400 * 10**9, 550 * 10**9]
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_recipe(loaded), encoding="utf-8")
+    assert load_recipe(again).recipe == loaded.recipe
+
+
+def test_the_7b_recipe_states_table_1_of_the_report() -> None:
+    stages = load_recipe(RECIPES / "mimo-vl-7b.yaml").recipe.stages
+    assert [stage.length for stage in stages] == [8192, 8192, 8192, 32768]
+    everything = {"vision", "projector", "language"}
+    assert [set(stage.train) for stage in stages] == [{"projector"}, {"vision", "projector"}, everything, everything]
+    assert [dict(stage.learning_rate) for stage in stages] == [
+        {"projector": 1e-3},
+        {"projector": 1e-4, "vision": 1e-5},
+        dict.fromkeys(everything, 1e-5),
+        dict.fromkeys(everything, 2.5e-5),
+    ]
+    seen: set[str] = set()
+    for stage in stages:  # each stage keeps what came before, and adds to it
+        assert seen <= set(stage.mixture)
+        seen |= set(stage.mixture)
+    share = [sum(w for name, w in s.mixture.items() if "reasoning" in name) / sum(s.mixture.values()) for s in stages]
+    assert share[3] > 5 * share[2] > 0, "reasoning grows much in the last stage"
+
+
+def test_every_choice_the_report_leaves_open_is_marked_with_its_reason() -> None:
+    """What is not in table 1 (its six columns) or by the authors' word is ours."""
+    stated = {"name", "train", "learning_rate", "tokens", "length"}
+    stage, marked = "", False
+    for line in (RECIPES / "mimo-vl-7b.yaml").read_text(encoding="utf-8").partition("\nstages:\n")[2].splitlines():
+        text = line.strip()
+        if text.startswith("- name: "):
+            stage = text.removeprefix("- name: ")
+        key = text.removeprefix("- ").partition(":")[0]
+        if text.startswith("#"):
+            marked = marked or "# ours:" in text
+        elif line.startswith("    ") and not line.startswith("      ") and key not in stated:
+            only_captions = (stage, key) == ("projector", "mixture")  # table 1: image-caption data
+            aliased = text == "optimizer: *adamw"
+            assert "# ours:" in text or marked or only_captions or aliased, f"{stage}: {text}"
+            marked = False
+        elif not text or text.startswith("- "):
+            marked = False

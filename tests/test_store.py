@@ -113,3 +113,56 @@ def test_flipped_bytes_are_an_error_or_harmless_but_never_wrong_data(copy: Path,
         assert list(dataset) == SAMPLES
     except DataError as error:
         assert "delete" in str(error)
+
+
+def test_peeking_reads_no_media_and_opens_each_where_it_lies(tmp_path: Path) -> None:
+    pictures = [picture(number) for number in range(3)]
+    with DatasetWriter(tmp_path / "d", shard_bytes=1) as writer:
+        writer.add(sample(0, *pictures))
+    dataset = Dataset.open(tmp_path / "d")
+    peeked, opens = dataset.peek(0)
+    assert peeked.messages == dataset[0].messages and [media.data for media in peeked.media.values()] == [b""] * 3
+    assert [(media.width, media.height) for media in peeked.media.values()] == [(28, 56)] * 3
+    for media in pictures:
+        with opens(media.sha256) as file:
+            assert file.read(8) == media.data[:8]
+            file.seek(0)
+            assert file.read() == media.data
+
+
+def many(folder: Path, count: int = 3000) -> Path:
+    """A dataset of several shards of records."""
+    with DatasetWriter(folder, shard_bytes=1) as writer:
+        for number in range(count):
+            writer.add(sample(number))
+    return folder
+
+
+def test_a_damaged_shard_is_refused_or_skipped_as_asked(tmp_path: Path) -> None:
+    path = many(tmp_path / "d")
+    whole = Dataset.open(path)
+    assert whole.manifest["record_shards"] == 3 and whole.starts == [0, 1024, 2048, 3000] and not whole.damaged
+    (path / "records-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="records-00001.parquet has 4 bytes, the manifest says"):
+        Dataset.open(path)
+    rest = Dataset.open(path, skip_damaged=True)
+    assert list(rest.damaged) == ["records-00001.parquet"]
+    assert [one.id for one in rest] == [f"s{n}" for n in (*range(1024), *range(2048, 3000))]
+    assert rest.ids == [one.id for one in rest] and len(pickle.loads(pickle.dumps(rest))) == len(rest) == 1976
+
+
+def test_a_shard_of_full_size_that_cannot_be_opened_is_skipped_too(tmp_path: Path) -> None:
+    path = many(tmp_path / "d")
+    shard = path / "records-00002.parquet"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(DataError, match="records-00002.parquet cannot be read"):
+        Dataset.open(path)[0]
+    rest = Dataset.open(path, skip_damaged=True)
+    assert len(rest) == 2048 and "records-00002.parquet cannot be read" in rest.damaged["records-00002.parquet"]
+
+
+def test_without_the_index_of_media_nothing_can_be_skipped(tmp_path: Path) -> None:
+    path = many(tmp_path / "d", 3)
+    (path / "media.parquet").unlink()
+    with pytest.raises(DataError, match="media.parquet is missing"):
+        Dataset.open(path, skip_damaged=True)

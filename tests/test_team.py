@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mimovl.data.workers import WorkerPool
 from mimovl.errors import DataError, MimovlError
 from mimovl.team import ALONE, Team, run_team
+from tests.data.worker_jobs import jobs
 
 
 def _sums(team: Team) -> tuple[list[int], list[float], str]:
@@ -37,6 +39,15 @@ def _member_fails(team: Team) -> None:
     if not team.leads:
         raise DataError("sample 7 is broken")
     team.wait()
+
+
+def _has_a_child(team: Team) -> list[int]:
+    with WorkerPool(jobs, 1) as pool:
+        return team.gather(pool.result(pool.submit("double", team.rank))["array"][0])
+
+
+def test_members_may_start_processes_that_read_data_ahead() -> None:
+    assert run_team(2, _has_a_child, ()) == [0, 2]
 
 
 def test_work_is_shared_by_number_and_merged_in_its_order() -> None:

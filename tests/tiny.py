@@ -105,7 +105,7 @@ def stage(**changes: object) -> StageConfig:
         "length": 256,
         **changes,
     }
-    return StageConfig.model_validate(values)
+    return StageConfig.model_validate({key: value for key, value in values.items() if value is not None})
 
 
 def mixed() -> Samples:

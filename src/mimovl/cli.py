@@ -4,7 +4,10 @@
     mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
+    mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
+    mimovl plan recipes/mimo-vl-7b.yaml --gpus 256        memory, days and cost, before anything starts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
+    mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
     mimovl reward serve --port 8000                       rewards over HTTP
@@ -135,6 +138,59 @@ def evaluate(
 
 
 @app.command()
+def init(
+    vision: Annotated[
+        Path, typer.Option("--vision", metavar="FOLDER", help="A Qwen2.5-VL checkpoint: its vision tower.")
+    ],
+    language: Annotated[
+        Path, typer.Option("--language", metavar="FOLDER", help="A MiMo-7B checkpoint: its decoder and tokenizer.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="CKPT", help="Folder to make.")],
+    seed: Annotated[int, typer.Option(help="Draws the projector.")] = 0,
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help="Of the stored weights: bf16, fp16 or fp32.")] = "bf16",
+    shard_gb: Annotated[
+        float, typer.Option(min=0.001, metavar="GB", help="Largest file of weights, in 10^9 bytes.")
+    ] = 5.0,
+) -> None:
+    """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
+    from mimovl.pipeline.assemble import assemble_checkpoint
+
+    summary = assemble_checkpoint(
+        vision,
+        language,
+        out,
+        seed=seed,
+        dtype=dtype,
+        shard_bytes=int(shard_gb * 10**9),
+        progress=_progress_line("bytes") if sys.stderr.isatty() else None,
+    )
+    print(summary)
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    gpus: Annotated[int, typer.Option("--gpus", metavar="N", help="How many GPUs.")] = 1,
+    gpu: Annotated[
+        str, typer.Option("--gpu", metavar="NAME", help="h100, h200, a100-80g, h20, b200 or rtx4090.")
+    ] = "h200",
+    mfu: Annotated[float, typer.Option(help="Model FLOPs utilisation to reckon with.")] = 0.4,
+    price_per_hour: Annotated[
+        float | None, typer.Option(metavar="DOLLARS", help="Of one GPU; without it an assumed price.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print what each stage takes in memory, days and money; say what to change where it does not fit."""
+    from mimovl.pipeline.plan import plan_recipe
+    from mimovl.pipeline.plan_text import plan_text
+    from mimovl.plan import find_gpu
+    from mimovl.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    print(plan_text(plan_recipe(loaded.recipe, gpus=gpus, gpu=find_gpu(gpu), mfu=mfu, price_per_hour=price_per_hour)))
+
+
+@app.command()
 def logprobs(
     checkpoint: Checkpoint,
     messages: Annotated[
@@ -146,6 +202,20 @@ def logprobs(
     from mimovl.generate.logprobs import score_messages
 
     score_messages(checkpoint, messages, out)
+
+
+@app.command()
+def lengths(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset folder, or one of parquet files.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", metavar="CKPT", help="The checkpoint that will read it.")],
+    length: Annotated[int, typer.Option(min=1, metavar="N", help="Tokens of a pack.")] = 8192,
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes that count; 0 counts here.")] = 0,
+) -> None:
+    """Count every sample's tokens from headers, keep them in the dataset, and list what no pack can hold."""
+    from mimovl.pipeline.lengths import index_lengths
+
+    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    print(index_lengths(dataset, checkpoint, length=length, workers=workers, progress=progress))
 
 
 @app.command()

@@ -15,6 +15,8 @@ never a traceback. A defect of our own is an ``assert``; a bad rollout is data, 
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "CheckpointError",
     "DataError",
@@ -27,7 +29,10 @@ __all__ = [
 
 
 class MimovlError(Exception):
-    """Base of all errors this package raises on purpose."""
+    """Base of all errors this package raises on purpose. Pickled whole, so that one raised in a worker arrives."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, vars(self))
 
 
 class RecipeError(MimovlError, ValueError):
@@ -59,3 +64,11 @@ class MissingExtraError(MimovlError, ImportError):
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {library}, which is not installed; run: pip install 'mimovl[{extra}]'")
+
+
+def _restored(kind: type[MimovlError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> MimovlError:
+    """An error as it was, made without its constructor, which may want more than the message."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    vars(error).update(facts)
+    return error

@@ -26,7 +26,9 @@ from mimovl.recipe_load import Loaded, load_model
 from mimovl.recipe_model import RecipeModel
 from mimovl.recipe_yaml import dump_yaml
 from mimovl.rl.config import RLConfig
+from mimovl.suggest import nearest
 from mimovl.train.config import StageConfig
+from mimovl.train.parallel_config import ParallelConfig
 
 __all__ = [
     "Explained",
@@ -63,6 +65,8 @@ class Recipe(RecipeModel):
     """The samples."""
     base: BaseConfig | None = None
     """Train base parts of the run's own before the stages, and start from them."""
+    parallel: ParallelConfig | None = None
+    """How the stages are spread over processes, and their precision; unset: one process, float32."""
     stages: tuple[StageConfig, ...] = ()
     """The stages of training, in order."""
     rl: RLConfig | None = None
@@ -78,7 +82,20 @@ class Recipe(RecipeModel):
         for where, listed in (("after", self.evaluate.after), ("questions", self.evaluate.questions)):
             if unknown := [name for name in listed if name not in names]:
                 raise ValueError(f"evaluate.{where} names step {unknown[0]!r}; the steps are: {', '.join(names)}")
+        if self.data.sources and self.evaluate.median:
+            raise ValueError("evaluate.median answers from imported training conversations; data.sources has none")
+        known = list(self.data.sources or ())
+        for stage in self.stages if known else ():
+            if unknown := [name for name in stage.mixture if name not in known]:
+                raise ValueError(
+                    f"stage {stage.name} mixes in {unknown[0]!r}, which data.sources does not name; it has: "
+                    f"{', '.join(known)}{nearest(unknown[0], known)}"
+                )
         return self
+
+    def parallel_of(self, stage: StageConfig) -> ParallelConfig:
+        """How a stage is spread over processes: its own section, or the recipe's, or one process in float32."""
+        return stage.parallel or self.parallel or ParallelConfig()
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Loaded[Recipe]:

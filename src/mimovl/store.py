@@ -15,15 +15,16 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, BinaryIO, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mimovl.byte_range import open_range
 from mimovl.errors import DataError, UsageError
 from mimovl.store_format import (
     DROPPED_FILE,
@@ -81,14 +82,21 @@ class Drop:
 class Dataset(Sequence[Sample]):
     """A finished dataset directory, read-only. Make one with ``Dataset.open``."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], damaged: Mapping[str, str] | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.damaged = dict(damaged or {})
+        """Files that are missing or not as they were written, each with what is wrong; only when asked to skip them."""
         self._group = lru_cache(_CACHED_GROUPS)(self._read_group)
 
     @classmethod
-    def open(cls, path: Path | str) -> Dataset:
+    def open(cls, path: Path | str, *, skip_damaged: bool = False) -> Dataset:
         """Open a dataset; checks that its files are all there, at their full sizes.
+
+        Args:
+            path: its folder.
+            skip_damaged: go on without damaged shards, which are listed in ``damaged``; samples whose pictures lie in
+                one are still counted, and raise when they are read.
 
         Raises:
             UsageError: There is no such folder.
@@ -112,15 +120,23 @@ class Dataset(Sequence[Sample]):
                 f"{path} has format version {manifest.get('version')}, this mimovl reads {VERSION}; "
                 "write it again or install the mimovl that made it"
             )
+        damaged = {}
         for name, size in manifest["files"].items():
             file = path / name
             found = file.stat().st_size if file.is_file() else None
             if found != size:
                 state = "is missing" if found is None else f"has {found} bytes, the manifest says {size}"
-                raise DataError(f"{file} {state}; {_REMAKE}")
-        return cls(path, manifest)
+                damaged[name] = f"{file} {state}"
+        if damaged and (not skip_damaged or MEDIA_INDEX_FILE in damaged):
+            raise DataError(f"{damaged.get(MEDIA_INDEX_FILE) or next(iter(damaged.values()))}; {_REMAKE}")
+        dataset = cls(path, manifest, damaged)
+        if skip_damaged:
+            dataset.damaged |= dataset._damaged_records()
+        return dataset
 
     def __len__(self) -> int:
+        if self.damaged:
+            return self.starts[-1]
         return int(self.manifest["counts"]["kept"])
 
     @overload
@@ -135,13 +151,26 @@ class Dataset(Sequence[Sample]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.path} has {len(self)} samples, asked for number {index}")
-        index %= len(self)
-        starts, groups = self._groups
-        number = bisect_right(starts, index) - 1
-        row = self._group(*groups[number])[index - starts[number]]
+        row = self._row(index)
         return row_to_sample(row, {key: self._read_media(key) for key in row["media"]})
+
+    def peek(self, index: int) -> tuple[Sample, Callable[[str], BinaryIO]]:
+        """The sample with media of no bytes, and what opens each by its key, so that a header can be read alone."""
+        row = self._row(index)
+        media = {}
+        for key in row["media"]:
+            _, kind, _, _, _, width, height, num_frames, fps = self._locate(key)
+            media[key] = Media(key, kind, b"", width, height, num_frames, fps)
+        return row_to_sample(row, media), self.open_media
+
+    def open_media(self, key: str) -> BinaryIO:
+        """A picture or clip as a file, where it lies in its shard; not checked against its hash."""
+        _, _, shard, offset, size, *_ = self._locate(key)
+        path = self.path / media_shard(shard)
+        try:
+            return open_range(path, offset, size)
+        except OSError as error:
+            raise _damaged(path, error) from None
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -169,7 +198,7 @@ class Dataset(Sequence[Sample]):
         """Every sample without texts and bytes, in order."""
         seen: dict[str, RecordMedia] = {}
         records: list[Record] = []
-        for shard in range(self.manifest["record_shards"]):
+        for shard in self._shards:
             table = _read_table(self.path / record_shard(shard), RECORD_COLUMNS).to_pydict()
             for id_, task, source, language, keys in zip(*(table[name] for name in RECORD_COLUMNS), strict=True):
                 for key in keys:
@@ -197,7 +226,7 @@ class Dataset(Sequence[Sample]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Only where it is: a copy in another process reads for itself."""
-        return {"path": self.path, "manifest": self.manifest}
+        return {"path": self.path, "manifest": self.manifest, "damaged": self.damaged}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -206,25 +235,51 @@ class Dataset(Sequence[Sample]):
     def _positions(self) -> dict[str, int]:
         return {sample_id: index for index, sample_id in enumerate(self.ids)}
 
+    @property
+    def starts(self) -> list[int]:
+        """Number of the first sample of each row group, and of all samples: what lies together on the disk."""
+        return self._groups[0]
+
+    @property
+    def _shards(self) -> list[int]:
+        """Numbers of the record shards that can be read."""
+        return [n for n in range(self.manifest["record_shards"]) if record_shard(n) not in self.damaged]
+
     @cached_property
     def _groups(self) -> tuple[list[int], list[tuple[int, int]]]:
-        """First sample of each row group, and (shard, group) of each."""
-        starts: list[int] = []
+        """First sample of each row group and the number of samples; (shard, group) of each."""
+        starts = [0]
         groups: list[tuple[int, int]] = []
-        total = 0
-        for shard in range(self.manifest["record_shards"]):
+        for shard in self._shards:
             path = self.path / record_shard(shard)
             try:
                 metadata = pq.read_metadata(path)
             except (OSError, pa.ArrowException) as error:
                 raise _damaged(path, error) from None
             for group in range(metadata.num_row_groups):
-                starts.append(total)
                 groups.append((shard, group))
-                total += metadata.row_group(group).num_rows
-        if total != len(self):
-            raise DataError(f"{self.path} holds {total} samples, its manifest says {len(self)}; {_REMAKE}")
+                starts.append(starts[-1] + metadata.row_group(group).num_rows)
+        if not self.damaged and starts[-1] != len(self):
+            raise DataError(f"{self.path} holds {starts[-1]} samples, its manifest says {len(self)}; {_REMAKE}")
         return starts, groups
+
+    def _damaged_records(self) -> dict[str, str]:
+        """Record shards of full size that cannot be opened, each with what is wrong."""
+        found = {}
+        for path in (self.path / record_shard(shard) for shard in self._shards):
+            try:
+                pq.read_metadata(path)
+            except (OSError, pa.ArrowException) as error:
+                found[path.name] = f"{path} cannot be read ({str(error).splitlines()[0]})"
+        return found
+
+    def _row(self, index: int) -> dict[str, Any]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} samples, asked for number {index}")
+        index %= len(self)
+        starts, groups = self._groups
+        number = bisect_right(starts, index) - 1
+        return self._group(*groups[number])[index - starts[number]]
 
     def _read_group(self, shard: int, group: int) -> list[dict[str, Any]]:
         path = self.path / record_shard(shard)

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from mimovl.errors import DataError
+from mimovl.media_check import check_media
 from mimovl.types import Gold, Media, Message, Part, Sample
 
 __all__ = [
@@ -86,7 +87,8 @@ def sample_to_row(sample: Sample) -> dict[str, Any]:
     """A Sample as a row of ``RECORD_SCHEMA``. Tuples inside gold and meta come back as lists.
 
     Raises:
-        DataError: A part names no media of the sample, or a value cannot be written as JSON; names sample and field.
+        DataError: A part names no media of the sample or media are in no part, a placeholder is written as text, or a
+            value cannot be written as JSON; names sample and field.
     """
     if not sample.id:
         raise DataError("a sample without an id cannot be stored; give each a stable id")
@@ -105,6 +107,7 @@ def sample_to_row(sample: Sample) -> dict[str, Any]:
                 raise DataError(f"sample {sample.id!r}: {part.type} {part.media[:16]!r} {found}")
             content.append({"type": part.type, part.type: part.media})
         messages.append({"role": message.role, "content": content})
+    check_media(sample)
     gold = sample.gold
     golden = None if gold is None else {"kind": gold.kind, "answer": gold.answer, "options": dict(gold.options)}
     row = {

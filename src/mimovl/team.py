@@ -128,7 +128,8 @@ def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T
         store = Path(folder) / "store"
         context = multiprocessing.get_context("spawn")
         members = [
-            context.Process(target=_member, args=(rank, size, store, os.getpid(), work, arguments), daemon=True)
+            # No daemons: those may not start processes of their own, such as those that read data ahead.
+            context.Process(target=_member, args=(rank, size, store, os.getpid(), work, arguments))
             for rank in range(1, size)
         ]
         for member in members:

@@ -1,11 +1,15 @@
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from mimovl.data import Encoded, collate
+from mimovl.data import MIMO_VL_VIDEO, Encoded, collate
 from mimovl.errors import DataError
-from mimovl.types import Message, Part, Sample
+from mimovl.types import Media, Message, Part, Sample
 from tests.data import small
+from tests.data.test_video import movie
 
 PROCESSOR = small.processor()
 
@@ -92,3 +96,28 @@ def test_a_batch_moves_as_a_whole():
     moved = small.batch(samples()).to("meta")
     assert {moved.tokens.device.type, moved.patches.device.type, moved.cu_seqlens.device.type} == {"meta"}
     assert moved.sample_ids == ["a", "b", "c", "d"]
+
+
+def test_the_largest_picture_the_longest_clip_many_pictures_and_text_share_a_pack_of_32k():
+    """4096 visual tokens of a picture, 16,384 of 256 frames at 2 a second, 40 pictures in one sample, text alone."""
+    processor = replace(PROCESSOR, video=MIMO_VL_VIDEO)
+    large = small.encoded(small.noise(90, 90).resize((3000, 3000)), "JPEG")
+    film = movie(1024, 8, size=(448, 224), gop=4)
+    media = (
+        [Media(hashlib.sha256(large).hexdigest(), "image", large, 1, 1)],
+        [Media(hashlib.sha256(film).hexdigest(), "video", film, 1, 1)],
+        [small.picture(28 * (2 + n % 3), 56, n) for n in range(40)],
+        [],
+    )
+    encoded = [processor.encode(small.conversation(*held, id=f"s{n}")) for n, held in enumerate(media)]
+    batch = small.batch(encoded)
+    visual = [sum(len(patches) for patches in sample.patches) // 4 for sample in encoded]
+    assert visual[:2] == [4096, 16_384] and len(encoded[2].grid_thw) == 40
+    assert batch.num_tokens <= 32_768 and len(batch.patches) == 4 * len(batch.visual_index) == 4 * sum(visual)
+    assert encoded[1].grid_thw[0][0] == 128
+    places = torch.isin(encoded[1].tokens, torch.tensor([processor.config.video_token_id]))
+    times = encoded[1].positions[0][places].unique()
+    assert (times - times[0]).tolist() == list(range(0, 256, 2)), (
+        "128 pairs of frames, a second each, two positions a second"
+    )
+    assert int(batch.grid_thw.prod(dim=1).sum()) == len(batch.patches)

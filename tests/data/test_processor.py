@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimovl.data import ChatTemplate, ImageSettings, Processor, VideoSettings, think
+from mimovl.data import MIMO_VL_VIDEO, ChatTemplate, ImageSettings, Processor, VideoSettings, think
 from mimovl.errors import CheckpointError, DataError, MediaError
 from mimovl.types import IGNORE_INDEX, Media, Message, Part, Sample
 from tests.data import small, templates
@@ -261,7 +261,9 @@ def test_settings_survive_the_files_of_a_checkpoint():
     original = replace(
         PROCESSOR,
         image=ImageSettings(min_pixels=4 * 784, max_pixels=50 * 784),
-        video=VideoSettings(fps=1.0, min_frames=2, max_frames=8, min_pixels=784, max_pixels=9 * 784, max_tokens=77),
+        video=VideoSettings(
+            fps=1.0, min_frames=2, max_frames=8, min_pixels=784, max_pixels=9 * 784, max_tokens=77, spacing="ends"
+        ),
         template=ChatTemplate(templates.QWEN_VL),
     )
     loaded = Processor.from_files(original.files(), original.config, where="here")
@@ -281,7 +283,7 @@ def test_a_published_checkpoints_pixel_bounds_are_read():
         files["preprocessor_config.json"] = json.dumps(table).encode()
         loaded = Processor.from_files(files, PROCESSOR.config, where="here")
         assert (loaded.image.min_pixels, loaded.image.max_pixels) == (3136, 12_845_056)
-        assert loaded.video == VideoSettings()
+        assert loaded.video == MIMO_VL_VIDEO
 
 
 def test_a_folder_without_picture_settings_gets_the_defaults():

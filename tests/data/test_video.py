@@ -2,6 +2,7 @@ import builtins
 import io
 import struct
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimovl.data.video import VideoSettings, open_video, sample_frames
+from mimovl.data import video
+from mimovl.data.video import open_video
+from mimovl.data.video_sampling import VideoSettings, sample_frames
 from mimovl.errors import MediaError, MissingExtraError
 from tests.data.small import encoded, noise
 
@@ -35,18 +38,22 @@ def animation(format, shown, milliseconds):
     )
 
 
-def movie(count=24, fps=8, *, times=None, format="mp4", codec="mpeg4", size=(64, 48)):
+def movie(
+    count=24, fps=8, *, times=None, format="mp4", codec="mpeg4", size=(64, 48), gop=12, noisy=False, options=None
+):
     """A film of grey levels 8·n, at a fixed rate or with a time in seconds for each frame."""
     av = pytest.importorskip("av", reason="PyAV reads containers; pip install 'mimovl[video]'")
     buffer = io.BytesIO()
     clock = Fraction(1, 1000)
-    with av.open(buffer, "w", format=format) as container:
+    with av.open(buffer, "w", format=format, options=options or {}) as container:
         stream = container.add_stream(codec, rate=fps)
+        stream.gop_size = gop
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         if times is not None:
             stream.codec_context.time_base = stream.time_base = clock
         for number in range(count):
-            frame = av.VideoFrame.from_ndarray(np.asarray(grey(8 * number, size)), format="rgb24")
+            picture = noise(*size, number) if noisy else grey(8 * number % 256, size)
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = round(times[number] * 1000), clock
             container.mux(stream.encode(frame))
@@ -186,6 +193,42 @@ def test_only_sampled_frames_are_turned_into_pictures(monkeypatch):
     monkeypatch.setattr("mimovl.data.video._upright", lambda frame: alive.append(1) or frame.to_image())
     assert len(open_video(data).frames) == len(alive) == 4
     assert av.__name__ == "av"
+
+
+@pytest.mark.parametrize(("format", "codec"), [("mp4", "libx264"), ("mp4", "mpeg4"), ("matroska", "libx264")])
+def test_a_long_film_is_decoded_from_the_keyframes_before_its_samples(monkeypatch, format, codec):
+    """Five minutes at 8 frames a second: 2,400 frames, 256 of them kept; what lies between keyframes is jumped over."""
+    data = movie(2400, 8, format=format, codec=codec, size=(32, 32), gop=5)
+    settings = VideoSettings(max_frames=64, spacing="ends")
+    taken = []
+    jumping = video._first_from
+
+    def count(decoded, stamp):
+        return jumping((taken.append(1) or frame for frame in decoded), stamp)
+
+    monkeypatch.setattr(video, "_first_from", count)
+    clip = open_video(data, settings)
+    assert len(taken) < 2400 / 4
+    expected = sample_frames(2400, 8.0, settings)
+    assert levels(clip) == [round(number * 8 % 256 / 8) for number in expected]
+    assert clip.times == pytest.approx([number / 8 for number in expected], abs=1e-3)
+    monkeypatch.setattr(video, "WORTH_A_SEEK", 10**9)
+    straight = open_video(data, settings)
+    assert [one.tobytes() for one in clip.frames] == [two.tobytes() for two in straight.frames]
+
+
+def test_a_film_whose_index_leads_astray_is_read_from_its_beginning(monkeypatch):
+    data = movie(400, 8, size=(32, 32), gop=5)
+    settings = VideoSettings(max_frames=8)
+    honest = open_video(data, settings)
+    real = video.timing
+
+    def lies(*arguments):
+        found = real(*arguments)
+        return replace(found, keys=tuple(min(key + 7, 399) for key in found.keys))
+
+    monkeypatch.setattr(video, "timing", lies)
+    assert levels(open_video(data, settings)) == levels(honest)
 
 
 @pytest.mark.parametrize("kind", ["animation", "film"])

@@ -184,5 +184,5 @@ def test_the_meta_device_allocates_nothing():
 
 
 def test_an_unknown_preset_lists_those_there_are():
-    with pytest.raises(CheckpointError, match=r"no model preset 'huge'; there are: tiny, mimo-vl-7b"):
+    with pytest.raises(CheckpointError, match=r"no model preset 'huge'; there are: tiny, small, mimo-vl-7b"):
         build_model("huge")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size, smart_resize
-from mimovl.data.video import VideoSettings, sample_frames
+from mimovl.data.video_sampling import VideoSettings, sample_frames
 from mimovl.errors import MediaError
 from tests.data import small
 

@@ -37,3 +37,16 @@ def test_a_base_needs_both_parts() -> None:
 def test_an_evaluation_asks_in_known_modes() -> None:
     with pytest.raises(ValidationError, match="modes"):
         EvaluateConfig.model_validate({"modes": ["loudly"]})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sources": {"ocr": "data/ocr"}, "train": {"world/ocr": 1}},
+        {"sources": {"ocr": "data/ocr"}, "imported": "photos"},
+        {"sources": {}},
+    ],
+)
+def test_training_samples_come_from_one_place(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="sources names at least one folder, and stands alone"):
+        DataConfig.model_validate(values)

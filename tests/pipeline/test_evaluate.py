@@ -65,7 +65,7 @@ def test_the_command_scores_every_task_of_the_world(tiny_trained: Path, tmp_path
     answers = micro.lines(tmp_path / "scores" / "answers.jsonl")
     needed = {"id", "task", "mode", "language", "prompt", "media", "width", "height", "gold", "completion", "answer"}
     needed |= {"score", "reward", "outcome", "rule", "tokens", "finish_reason", "cluster"}
-    assert len(answers) == 66 and all(needed <= set(answer) for answer in answers)
+    assert len(answers) == 72 and all(needed <= set(answer) for answer in answers)
     summary = json.loads((tmp_path / "scores" / "summary.json").read_text())
     assert set(summary) == {"checkpoint", "seconds", "tokens", "mean_reward"} and summary["checkpoint"] == "scores"
     assert set(summary["mean_reward"]) == {"score", "interval", "n"}

@@ -170,6 +170,19 @@ def test_another_recipe_into_the_same_folder_is_refused_with_line_and_cure(copy:
     assert content(copy) == before
 
 
+def test_options_that_came_after_a_run_was_begun_do_not_keep_it_from_going_on(copy: Path) -> None:
+    """Its recipe.yaml lacks them, and may have its lines in another order."""
+    values = yaml.safe_load((copy / "recipe.yaml").read_text())
+    assert values.pop("parallel") is None and all(stage.pop("tokens") is None for stage in values["stages"])
+    values["stages"] = [dict(reversed(stage.items())) for stage in values["stages"]]
+    (copy / "recipe.yaml").write_text(yaml.safe_dump(values))
+    before = content(copy)
+    run(copy.parent / "micro.yaml", copy)
+    assert content(copy) == before
+    with pytest.raises(RecipeError, match=r"recipe.yaml says '\(nothing\)', this one says 'context_parallel: 1'"):
+        run(copy.parent / "micro.yaml", copy, ["parallel.compile=true"])
+
+
 def test_the_same_recipe_written_differently_is_the_same(copy: Path, tiny_trained: Path) -> None:
     values = dict(reversed(micro.recipe(tiny_trained, seed=9).items()))
     file = micro.write(copy.parent / "other.yaml", {**values, "model": "tiny"})

@@ -9,7 +9,7 @@ from mimovl.report.run_directory import Checkpoint, read_run
 def test_each_task_has_a_panel_after_the_mean_reward(finished_run: Path) -> None:
     panels = score_panels(read_run(finished_run).checkpoints)
     assert [panel.title for panel in panels[:3]] == ["Mean reward", "Captions", "Attributes"]
-    assert len(panels) == 12
+    assert len(panels) == 13
     assert panels[1].chart.count("<g class=") == 10
 
 
@@ -24,7 +24,7 @@ def test_a_checkpoint_that_lacks_a_task_leaves_a_gap() -> None:
 
 def test_the_ends_of_all_answers_are_counted(finished_run: Path) -> None:
     rows = mode_rows(read_run(finished_run).checkpoints[0])
-    assert len(rows) == 11
+    assert len(rows) == 12
     for row in rows:
         assert [mode.headline for mode in row.modes].count(True) == 1
         for mode in row.modes:

@@ -19,17 +19,17 @@ def gallery_of(run: Path, **more: int):  # type: ignore[no-untyped-def]
 def test_every_task_is_shown_in_its_headline_mode_only(finished_run: Path) -> None:
     gallery = gallery_of(finished_run)
     assert [task for task, *_ in gallery.tasks][:3] == ["caption", "attributes", "counting"]
-    assert len(gallery.tasks) == 11
+    assert len(gallery.tasks) == 12
     assert {card.mode for card in gallery.cards if card.task == "arithmetic"} == {"thinking"}
     assert {card.mode for card in gallery.cards if card.task == "counting"} == {"not thinking"}
 
 
 def test_the_sample_is_honest_and_says_so(finished_run: Path) -> None:
     gallery = gallery_of(finished_run)
-    assert gallery.drawn_from == 88
-    assert 0 < gallery.right < 88
+    assert gallery.drawn_from == 96
+    assert 0 < gallery.right < 96
     assert any(not card.right for card in gallery.cards)
-    assert gallery.summary.startswith(f"{len(gallery.cards)} answers drawn at random, by task, from 88;")
+    assert gallery.summary.startswith(f"{len(gallery.cards)} answers drawn at random, by task, from 96;")
 
 
 def test_the_same_run_gives_the_same_sample(finished_run: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_table_holds_the_mean_reward_and_every_task(finished_run: Path) -> N
     table = score_table(before, after, compare_answers(before.answers, after.answers))
     assert (table.before, table.after) == ("Stage 4", "MORL")
     assert table.rows[0].total and table.rows[0].name == "Mean reward"
-    assert len(table.rows) == 12
+    assert len(table.rows) == 13
     for row in table.rows:
         assert [mark.kind for mark in row.marks] == ["before", "after"]
         assert row.difference[0] in "+−0" and " to " in row.difference_interval

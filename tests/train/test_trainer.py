@@ -16,9 +16,9 @@ from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
     *("step", "steps", "tokens", "images", "loss", "loss_by_source", "grad_norm", "learning_rate"),
-    *("tokens_per_second", "seconds", "memory_mb"),
+    *("tokens_per_second", "data_wait", "seconds", "memory_mb"),
 }
-TIMES = {"tokens_per_second", "seconds", "memory_mb"}
+TIMES = {"tokens_per_second", "data_wait", "seconds", "memory_mb"}
 """Fields that no two runs share."""
 
 
@@ -62,7 +62,7 @@ def test_a_stage_writes_metrics_a_checkpoint_and_the_word_that_it_is_done(whole)
         written[-1]["learning_rate"]["vision"] * 3, rel=1e-9
     )
     done = json.loads((out / "done.json").read_text())
-    assert set(done) == {"seconds", "steps", "tokens", "images", "trained", "learning_rate", "length"}
+    assert set(done) == {"seconds", "steps", "tokens", "images", "trained", "learning_rate", "length", "dropped"}
     assert (done["steps"], done["tokens"], done["images"]) == (6, written[-1]["tokens"], written[-1]["images"])
     assert done["trained"] == ["vision", "projector", "language"] and done["length"] == 256
     assert equal(load_checkpoint(out / "model"), model)
@@ -141,6 +141,16 @@ def test_frozen_parts_stay_to_the_bit(trained, tmp_path) -> None:
     for name, value in after.state_dict().items():
         unchanged = torch.equal(value, before.state_dict()[name])
         assert unchanged == (name.split(".")[0] not in trained), name
+
+
+def test_a_further_term_of_the_model_is_trained_on_and_not_called_the_loss(whole, tmp_path, monkeypatch) -> None:
+    _, out = whole
+    model = tiny.model()
+    monkeypatch.setattr(model, "auxiliary_loss", lambda batch: 10 * model.language.norm.weight.square().sum())
+    train_stage(model, tiny.processor(), tiny.mixed(), tiny.stage(), tmp_path, seed=1)
+    assert lines(tmp_path)[0]["loss"] == lines(out)[0]["loss"]
+    assert lines(tmp_path)[0]["grad_norm"] != lines(out)[0]["grad_norm"]
+    assert model.language.norm.weight.square().sum() < whole[0].language.norm.weight.square().sum()
 
 
 def test_text_alone_teaches_a_frozen_language_model_nothing_and_is_no_error(tmp_path) -> None:

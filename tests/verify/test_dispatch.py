@@ -111,6 +111,11 @@ HOSTILE = {
     "carets": r"\boxed{9" + "^9" * 100_000 + "}",
     "dollars": "$" * MILLION,
     "backquotes": "`" * MILLION,
+    "dollars and a letter": "$" * MILLION + "x",
+    "backquotes and a letter": "`" * MILLION + "x",
+    "stars and a letter": "*" * MILLION + "x",
+    "spaces in a macro": "\\text" + " " * MILLION + "{x",
+    "dollars far apart": ("$" + " " * 99) * (MILLION // 100),
     "line breaks": "\n" * MILLION + "3",
     "a mixed literal": "1" * 600 + " " + "1" * 500,
 }

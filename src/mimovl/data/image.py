@@ -12,12 +12,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mimovl.errors import MediaError
+from mimovl.errors import MediaError, MimovlError
 
 __all__ = [
     "IMAGE_MEAN",
@@ -39,7 +40,7 @@ MAX_HEADER_PIXELS = 178_956_970
 """Pixels a header may claim before the file counts as a decompression bomb (PIL's own limit of error)."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO", "TGA")
 """What is read. Not everything PIL can: it would hand PostScript to an interpreter outside."""
-_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+_PNG_EXIF = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,8 @@ def smart_resize(
     width: int,
     *,
     factor: int = 28,
-    min_pixels: int = 56 * 56,
-    max_pixels: int = 4096 * 28 * 28,
+    min_pixels: float = 56 * 56,
+    max_pixels: float = 4096 * 28 * 28,
 ) -> tuple[int, int]:
     """The size a picture is given: sides divisible by ``factor``, area within bounds, proportions kept.
 
@@ -104,17 +105,23 @@ def resized_size(height: int, width: int, settings: ImageSettings) -> tuple[int,
     )
 
 
-def image_size(data: bytes, *, name: str = "image") -> tuple[int, int]:
+def image_size(source: bytes | BinaryIO, *, name: str = "image") -> tuple[int, int]:
     """Height and width as shown (after EXIF rotation), read from the header without decoding.
+
+    Args:
+        source: the picture's bytes, or a file open for reading, of which little more than the header is read.
+        name: used in errors.
 
     Raises:
         MediaError: empty, unreadable, or a header that claims more pixels than anyone should decode.
     """
-    with decoding(name, "the picture is damaged", "corrupt_image"), opened(data, name) as image:
+    with decoding(name, "the picture is damaged", "corrupt_image"):
+        image = opened(source, name)
+        tagged = image.format != "TIFF"  # PIL has turned the size of those already
+        # A PNG may keep its EXIF behind the pixels, and PIL decodes them to look for it: look first whether it has any.
+        if image.format == "PNG" and (tagged := _png_has_exif(as_file(source))):
+            image = opened(source, name)
         width, height = image.size
-        # PIL has turned the size of a TIFF already. A PNG may keep its EXIF behind the pixels, and PIL decodes them
-        # to look for it, so look first whether there is any.
-        tagged = any(mark in data for mark in _PNG_EXIF) if image.format == "PNG" else image.format != "TIFF"
         if tagged and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
     return height, width
@@ -149,7 +156,7 @@ def decoding(name: str, complaint: str, reason: str) -> Iterator[None]:
     """Turn whatever a decoder of PIL raises on damaged data into ``MediaError``."""
     try:
         yield
-    except (MediaError, MemoryError):
+    except (MimovlError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise MediaError(f"{name}: {error}; not decoded", reason="too_many_pixels") from None
@@ -157,17 +164,49 @@ def decoding(name: str, complaint: str, reason: str) -> Iterator[None]:
         raise MediaError(f"{name}: {complaint} ({error})", reason=reason) from None
 
 
-def opened(data: bytes, name: str) -> Image.Image:
+def as_file(source: bytes | BinaryIO) -> BinaryIO:
+    """A file open at its beginning."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    source.seek(0)
+    return source
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Name and size of each chunk of a PNG, with the file at the chunk's data."""
+    place = 8
+    while len(head := _read_at(file, place, 8)) == 8:
+        size = int.from_bytes(head[:4], "big")
+        yield head[4:], size
+        place += 12 + size
+
+
+def _png_has_exif(file: BinaryIO) -> bool:
+    """Whether a chunk may say which way the picture is up."""
+    for kind, size in png_chunks(file):
+        if kind == b"eXIf":
+            return True
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and file.read(min(size, 79)).startswith(_PNG_EXIF):
+            return True
+    return False
+
+
+def _read_at(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
+
+
+def opened(source: bytes | BinaryIO, name: str) -> Image.Image:
     """A PIL image whose header alone has been read.
 
     Raises:
         MediaError: empty, of no known format, or a header that claims too many pixels.
     """
-    if not data:
+    if isinstance(source, bytes) and not source:
         raise MediaError(f"{name}: the file is empty", reason="empty_file")
     with decoding(name, "not a picture", "not_an_image"):
         try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(as_file(source), formats=FORMATS)
         except UnidentifiedImageError:
             listed = ", ".join(FORMATS)
             raise MediaError(f"{name}: not a picture; formats read: {listed}", reason="not_an_image") from None

@@ -1,37 +1,45 @@
 """Samples to packed batches, ahead of the trainer and resumable to the sample.
 
 The state handed out with each batch says what comes after it: the next draw of the mixture and which drawn samples
-still wait in the packer's window. Encoding runs in a background thread (decoding and tokenising release the
-interpreter lock), a bounded number of batches ahead.
+still wait in the packer's window.
+
+Two ways, one result. Small samples are encoded as they are drawn, in a background thread. Large ones are packed by
+their lengths alone, known from headers (``peek``) or an index (``lengths``), and whole packs are then read, decoded and
+laid end to end by ``workers``, so that the window holds numbers and never pixels. Batches are the same for any number
+of workers.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, cycle, islice
 from typing import Any
 
-from mimovl.data.mixture import Mixture
+import numpy as np
+
+from mimovl.data.lengths import OpenMedia
+from mimovl.data.loader_state import DrawOrder, Dropped, LoaderState, add_drops
 from mimovl.data.pack_index import WindowPacker
-from mimovl.data.packing import collate
 from mimovl.data.processor import Encoded, Processor
-from mimovl.errors import DataError
+from mimovl.data.sample_work import Measured, OnBad, SampleWork, unpack_batch
+from mimovl.data.workers import InProcess, Runner, WorkerPool
+from mimovl.errors import DataError, MimovlError
 from mimovl.types import PackedBatch, Sample
 
-__all__ = ["LoaderState", "PackedLoader", "indices_by_source"]
+__all__ = ["PackedLoader", "indices_by_source", "side_by_side"]
 
+_MEASURED_TOGETHER = 32
+"""Samples whose lengths one job of a worker finds."""
+_MOST_DROPPED = 10_000
+"""Draws left out in a row after which nothing usable is expected any more."""
+_LISTED = 10_000
+"""Samples left out that are remembered by name."""
 
-@dataclass(frozen=True)
-class LoaderState:
-    """Where a loader stands."""
-
-    next_draw: int = 0
-    """Number of the loader's next draw."""
-    waiting: tuple[int, ...] = ()
-    """Dataset indices drawn but not yet packed, oldest first."""
+Batches = Generator[tuple[PackedBatch, LoaderState]]
 
 
 class PackedLoader:
@@ -44,20 +52,27 @@ class PackedLoader:
         length: tokens of a pack.
         state: where to start.
         window: drawn samples the packer chooses from.
-        ahead: batches prepared in advance; 0 encodes in the caller's thread.
+        ahead: batches prepared in advance; 0 (without workers) encodes in the caller's thread.
         lane: (number, count): take every ``count``-th draw from ``number`` on, so that ``count`` loaders side by side
             share out one mixture.
+        workers: processes that read and encode; ``read``, ``peek`` and ``processor`` are sent to each by pickle.
+        peek: dataset index to a sample without its media's bytes, and what opens them.
+        lengths: tokens of every sample, from ``data.lengths``; 0 where a sample cannot be used.
+        too_long: what to do with a sample longer than a pack.
+        damaged: what to do with any other that cannot be used.
 
     Iterating yields ``(batch, state after it)``.
 
     Raises:
-        DataError: while iterating, a sample longer than a pack (named with both numbers) or one that cannot be used.
+        DataError: while iterating, a sample longer than a pack (named with both numbers) or one that cannot be used; at
+            once, a state of other data.
+        MimovlError: while iterating, a worker died; names the sample it was on.
     """
 
     def __init__(
         self,
         read: Callable[[int], Sample],
-        mixture: Mixture,
+        mixture: DrawOrder,
         processor: Processor,
         length: int,
         *,
@@ -65,82 +80,236 @@ class PackedLoader:
         window: int = 48,
         ahead: int = 4,
         lane: tuple[int, int] = (0, 1),
+        workers: int = 0,
+        peek: Callable[[int], tuple[Sample, OpenMedia]] | None = None,
+        lengths: Sequence[int] | np.ndarray | None = None,
+        too_long: OnBad = "refuse",
+        damaged: OnBad = "refuse",
     ) -> None:
-        self.read = read
         self.mixture = mixture
-        self.processor = processor
-        self.length = length
-        self.state = state or LoaderState()
+        self.state = state or LoaderState(order=mixture.order)
+        if self.state.order != mixture.order:
+            raise DataError(
+                f"the loader's state is of other data (order {self.state.order or 'unknown'}, now "
+                f"{mixture.order or 'unknown'}): a folder, a shard, a weight, the seed or the buffer changed; put it "
+                "back, or start this stage again"
+            )
         self.window = window
         self.ahead = ahead
         self.lane = lane
+        self.workers = workers
+        self.lengths = lengths
+        self.dropped: list[Dropped] = []
+        """Samples left out since this loader began, the first 10,000 of them; the state counts all."""
+        self.work = SampleWork(read, processor, length, peek, too_long, damaged)
+        self.by_length = workers > 0 or peek is not None or lengths is not None
 
-    def __iter__(self) -> Generator[tuple[PackedBatch, LoaderState]]:
-        return self._ahead() if self.ahead else self._batches()
+    def __iter__(self) -> Batches:
+        if not self.by_length:
+            return _ahead(self._encoded(), self.ahead, threading.Event()) if self.ahead else self._encoded()
+        stop = threading.Event()
+        batches = _planned([self], stop)
+        return _ahead(batches, 1 if self.workers else self.ahead, stop) if self.workers or self.ahead else batches
 
-    def _encode(self, index: int) -> Encoded:
-        encoded = self.processor.encode(self.read(index))
-        if encoded.num_tokens > self.length:
-            raise DataError(
-                f"sample {encoded.id} has {encoded.num_tokens} tokens, a pack holds {self.length}; "
-                "raise the stage's length or make its pictures smaller; pictures are never cut"
-            )
-        return encoded
+    # ------------------------------------------------------------ encoded as they are drawn
 
-    def _batches(self) -> Generator[tuple[PackedBatch, LoaderState]]:
-        start, waiting = self.state.next_draw, self.state.waiting
+    def _encoded(self) -> Batches:
+        work = self.work
+        held: dict[int, Encoded] = {}
+
+        def measured() -> Iterator[Measured]:
+            for number, index in enumerate(self._draws()):
+                encoded = work.encode(index, lambda _: None)
+                if isinstance(encoded, Encoded):
+                    held[number] = encoded
+                    yield Measured(index, encoded.num_tokens)
+                else:
+                    yield encoded
+
+        for chosen, _, state in self.packs(measured()):
+            yield work.collate([held.pop(number) for number in chosen]), state
+
+    # ------------------------------------------------------------ packed by their lengths
+
+    def measured(self, runner: Runner) -> Iterator[Measured]:
+        """Every draw with its tokens, in order."""
+        draws = self._draws()
+        if self.lengths is not None:
+            for index in draws:
+                tokens = int(self.lengths[index])
+                fits = 0 < tokens <= self.work.length
+                yield Measured(index, tokens) if fits else runner.result(runner.submit("measure", [index]))[0]
+        jobs: deque[int] = deque()
+        while True:
+            while len(jobs) <= 2 * self.workers:
+                jobs.append(runner.submit("measure", list(islice(draws, _MEASURED_TOGETHER))))
+            yield from runner.result(jobs.popleft())
+
+    # ------------------------------------------------------------ what both share
+
+    def _draws(self) -> Iterator[int]:
+        """Dataset indices: first those that waited, then the draws of this lane."""
         lane, count = self.lane
-        draws = islice(self.mixture.stream(start * count + lane), 0, None, count)
-        packer = WindowPacker(self.length, window=self.window)
-        held: dict[int, tuple[int, Encoded]] = {}  # in the packer: number -> (dataset index, sample), oldest first
-        config = self.processor.config
-        for number, index in enumerate(chain(waiting, draws)):
-            encoded = self._encode(index)
-            held[number] = (index, encoded)
-            if not (chosen := packer.add(number, encoded.num_tokens)):
+        fresh = islice(self.mixture.stream(self.state.next_draw * count + lane), 0, None, count)
+        return chain(self.state.waiting, fresh)
+
+    def packs(self, measured: Iterable[Measured]) -> Iterator[tuple[list[int], list[tuple[int, int]], LoaderState]]:
+        """Packs in order: numbers of their draws, (index, tokens) of their samples, and the state after each."""
+        begin, waiting = self.state.next_draw, self.state.waiting
+        packer = WindowPacker(self.work.length, window=self.window)
+        held: dict[int, tuple[int, int]] = {}  # in the packer: number -> (index, tokens), oldest first
+        counts, in_a_row = self.state.dropped, 0
+        for number, sample in enumerate(measured):
+            if sample.error:
+                raise sample.error
+            if sample.dropped:
+                self.list_dropped([sample.dropped])
+                counts, in_a_row = add_drops(counts, [sample.dropped]), in_a_row + 1
+                if in_a_row >= _MOST_DROPPED:
+                    raise DataError(
+                        f"{in_a_row} draws in a row were left out, the last one {sample.dropped.id}: "
+                        f"{sample.dropped.detail}; mend the data or the stage's length"
+                    )
                 continue
-            batch = collate(
-                [held.pop(place)[1] for place in chosen],
-                visual_token_ids=(config.image_token_id, config.video_token_id),
-                merge_unit=config.vision.merge_unit,
-            )
+            in_a_row = 0
+            held[number] = sample.index, sample.tokens
+            if not (chosen := packer.add(number, sample.tokens)):
+                continue
+            pack = [held.pop(place) for place in chosen]
             # A window narrower than the one the state was saved with hands out packs while samples still wait.
             still = (*(index for index, _ in held.values()), *waiting[number + 1 :])
-            yield batch, LoaderState(start + max(0, number + 1 - len(waiting)), still)
+            yield chosen, pack, LoaderState(begin + max(0, number + 1 - len(waiting)), still, counts, self.state.order)
 
-    def _ahead(self) -> Generator[tuple[PackedBatch, LoaderState]]:
-        """The same batches, prepared by a thread that ends when the iterator is closed."""
-        ready: queue.Queue[Any] = queue.Queue(self.ahead)
-        stop = threading.Event()
+    def list_dropped(self, dropped: Sequence[Dropped]) -> None:
+        """Remember by name what was left out."""
+        self.dropped += dropped[: max(0, _LISTED - len(self.dropped))]
 
-        def put(item: Any) -> bool:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                    return True
-                except queue.Full:
-                    continue
-            return False
 
-        def produce() -> None:
+def side_by_side(loaders: Sequence[PackedLoader]) -> Generator[list[tuple[PackedBatch, LoaderState]]]:
+    """A batch of every loader at a time: the packs of an optimizer step.
+
+    Loaders that pack by length share the workers of the first and ``ahead`` counts the packs of all. Closing the
+    iterator ends threads and workers.
+    """
+    if not all(loader.by_length for loader in loaders) or not loaders:
+        with ExitStack() as stack:
+            each = [stack.enter_context(closing(iter(loader))) for loader in loaders]
+            while True:
+                yield [next(batches) for batches in each]
+    stop = threading.Event()
+    batches = _ahead(_planned(loaders, stop), 1, stop)
+    with closing(batches):
+        while True:
+            yield [next(batches) for _ in loaders]
+
+
+def _planned(loaders: Sequence[PackedLoader], stop: threading.Event) -> Batches:
+    """Batches of the loaders in turn.
+
+    Packs are decided here and built by the runner, several at once; an error comes after what is before it.
+    """
+    first = loaders[0]
+    depth = max(1, first.ahead, first.workers) if first.workers else 1
+    with _running(first.work, first.workers, stop) as runner:
+        lanes = [_Lane(loader, loader.packs(loader.measured(runner))) for loader in loaders]
+        turns = cycle(lanes)
+        for lane in cycle(lanes):
+            values = None
+            while values is None:  # a pack of which nothing could be used is passed over
+                while sum(len(one.jobs) for one in lanes) < depth and not all(one.failure for one in lanes):
+                    next(turns).submit(runner)
+                if not lane.jobs:
+                    lane.submit(runner)
+                values, state = lane.take(runner)
+            yield unpack_batch(values), state
+
+
+class _Lane:
+    """A loader whose packs are being built."""
+
+    def __init__(self, loader: PackedLoader, plan: Iterator[tuple[Any, Any, LoaderState]]) -> None:
+        self.jobs: deque[tuple[int, LoaderState]] = deque()
+        self.failure: MimovlError | None = None
+        self._loader = loader
+        self._plan = plan
+        self._lost: tuple[tuple[str, int], ...] = ()
+
+    def submit(self, runner: Runner) -> None:
+        """Decide one more pack and have it built; an error waits for its turn."""
+        if self.failure:
+            return
+        try:
+            _, pack, state = next(self._plan)
+        except MimovlError as error:
+            self.failure = error
+        else:
+            self.jobs.append((runner.submit("build", pack), state))
+
+    def take(self, runner: Runner) -> tuple[dict[str, Any] | None, LoaderState]:
+        """The next pack and the state after it."""
+        if not self.jobs:
+            assert self.failure
+            raise self.failure
+        job, state = self.jobs.popleft()
+        values, dropped = runner.result(job)
+        self._loader.list_dropped(dropped)
+        self._lost = add_drops(self._lost, dropped)
+        return values, _with_drops(state, self._lost)
+
+
+@contextmanager
+def _running(work: SampleWork, workers: int, stop: threading.Event) -> Iterator[Runner]:
+    """Workers, or the caller itself."""
+    if not workers:
+        yield InProcess(work)
+        return
+    with WorkerPool(work, workers, stop) as pool:
+        yield pool
+
+
+def _with_drops(state: LoaderState, lost: Sequence[tuple[str, int]]) -> LoaderState:
+    """A state that also counts what was left out while its batches were built."""
+    if not lost:
+        return state
+    counts = dict(state.dropped)
+    for reason, number in lost:
+        counts[reason] = counts.get(reason, 0) + number
+    return LoaderState(state.next_draw, state.waiting, tuple(sorted(counts.items())), state.order)
+
+
+def _ahead(batches: Batches, size: int, stop: threading.Event) -> Batches:
+    """The same batches, prepared by a thread that ends when the iterator is closed."""
+    ready: queue.Queue[Any] = queue.Queue(size)
+
+    def put(item: Any) -> bool:
+        while not stop.is_set():
             try:
-                for item in self._batches():
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        try:
+            with closing(batches):
+                for item in batches:
                     if not put(item):
                         return
-            except BaseException as error:  # handed to the consumer, who raises it
-                put(error)
+        except BaseException as error:  # handed to the consumer, who raises it
+            put(error)
 
-        thread = threading.Thread(target=produce, name="packed-loader", daemon=True)
-        thread.start()
-        try:
-            while True:
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join(timeout=5)
+    thread = threading.Thread(target=produce, name="packed-loader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join(timeout=30)
 
 
 def indices_by_source(sources: Sequence[str]) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from mimovl.data.block_order import BlockOrder
 from mimovl.errors import DataError
 
 __all__ = ["Mixture"]
@@ -20,15 +21,23 @@ class Mixture:
     """An endless stream of sample indices.
 
     Args:
-        indices: the samples of each source.
+        indices: the samples of each source, or an order of them in which neighbours are read together.
         weights: relative weight of each source, by sample drawn; sources without weight are not drawn.
         seed: fixes the order.
+        order: tells this data from other data, where a loader's state must not be used with another.
 
     Raises:
         DataError: a weighted source is unknown or empty, a weight is negative, or all are zero.
     """
 
-    def __init__(self, indices: Mapping[str, Sequence[int]], weights: Mapping[str, float], *, seed: int) -> None:
+    def __init__(
+        self,
+        indices: Mapping[str, Sequence[int] | BlockOrder],
+        weights: Mapping[str, float],
+        *,
+        seed: int,
+        order: str = "",
+    ) -> None:
         for source, weight in weights.items():
             if source not in indices:
                 raise DataError(f"the mixture names source {source!r}; the dataset has: {', '.join(sorted(indices))}")
@@ -43,8 +52,9 @@ class Mixture:
             raise DataError("the mixture has no source with a weight above 0")
         total = sum(weights[source] for source in self.sources)
         self.shares = np.array([weights[source] / total for source in self.sources])
-        self.indices = {source: np.asarray(indices[source]) for source in self.sources}
+        self.indices = {source: _members(indices[source]) for source in self.sources}
         self.seed = seed
+        self.order = order
 
     def stream(self, start: int = 0) -> Iterator[int]:
         """Sample indices from draw number ``start`` on, for ever."""
@@ -70,8 +80,14 @@ class Mixture:
     def _pick(self, source: str, number: int, orders: dict[tuple[str, int], np.ndarray]) -> int:
         members = self.indices[source]
         epoch, place = divmod(number, len(members))
+        key = [self.seed, 1, self.sources.index(source), epoch]
+        if isinstance(members, BlockOrder):
+            return members.pick(key, place)
         if (source, epoch) not in orders:
             orders.pop((source, epoch - 1), None)
-            key = [self.seed, 1, self.sources.index(source), epoch]
             orders[source, epoch] = np.random.default_rng(key).permutation(len(members))
         return int(members[orders[source, epoch][place]])
+
+
+def _members(indices: Sequence[int] | BlockOrder) -> np.ndarray | BlockOrder:
+    return indices if isinstance(indices, BlockOrder) else np.asarray(indices)

@@ -23,6 +23,7 @@ def collate(
     visual_token_ids: Sequence[int],
     merge_unit: int = 4,
     visuals_elsewhere: bool = False,
+    join_patches: bool = True,
 ) -> PackedBatch:
     """Lay samples end to end.
 
@@ -31,6 +32,7 @@ def collate(
         visual_token_ids: placeholder ids whose embeddings the visual tokens replace (image and video pad).
         merge_unit: patches a visual token stands for.
         visuals_elsewhere: the caller supplies the visual tokens itself, so patches may be absent.
+        join_patches: False leaves the patches to the caller, who lays those of the samples end to end.
 
     Raises:
         DataError: placeholders and patches of a sample do not match; names it and both numbers.
@@ -46,7 +48,7 @@ def collate(
     tokens = torch.cat([sample.tokens for sample in samples])
     lengths = torch.tensor([0, *(sample.num_tokens for sample in samples)])
     pixels = [patches for sample in samples for patches in sample.patches]
-    patches = torch.cat(pixels) if pixels else torch.zeros(0, 1176)
+    patches = torch.cat(pixels) if pixels and join_patches else torch.zeros(0, 1176)
     grid = [thw for sample in samples for thw in sample.grid_thw]
     visual_index = torch.isin(tokens, placeholders).nonzero().flatten()
     labels = torch.cat([sample.labels for sample in samples])

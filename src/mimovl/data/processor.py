@@ -22,8 +22,10 @@ from mimovl.data.chat_template import ChatTemplate, ask_without_thinking, chatml
 from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
 from mimovl.data.positions import VisualSpan, mrope_positions
 from mimovl.data.tokenizer import STRUCTURE_TOKENS, Tokenizer
-from mimovl.data.video import VideoSettings, open_video
+from mimovl.data.video import open_video
+from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings, clip_size
 from mimovl.errors import CheckpointError, DataError
+from mimovl.media_check import check_media
 from mimovl.model.config import ModelConfig
 from mimovl.model.config_section import Section
 from mimovl.model.hf_checkpoint import read_config, read_side_files
@@ -107,14 +109,17 @@ class Processor:
             section.only("image_std", list(IMAGE_STD), None)
         least, most = _pixels(pictures, ImageSettings.min_pixels, ImageSettings.max_pixels)
         image = replace(_layout(config), min_pixels=least, max_pixels=most)
-        least, most = _pixels(clips, VideoSettings.min_pixels, VideoSettings.max_pixels)
+        least, most = _pixels(clips, MIMO_VL_VIDEO.min_pixels, MIMO_VL_VIDEO.max_pixels)
+        ours = clips.table("mimovl")
+        ours.only("spacing", "steps", "ends", None)
         video = VideoSettings(
             fps=clips.number("fps", VideoSettings.fps),
             min_frames=clips.integer("min_frames", VideoSettings.min_frames),
             max_frames=clips.integer("max_frames", VideoSettings.max_frames),
             min_pixels=least,
             max_pixels=most,
-            max_tokens=clips.table("mimovl").integer("max_tokens", VideoSettings.max_tokens),
+            max_tokens=ours.integer("max_tokens", VideoSettings.max_tokens),
+            spacing=ours.data.get("spacing") or (VideoSettings if ours.data else MIMO_VL_VIDEO).spacing,
         )
         return cls(tokenizer, ChatTemplate.from_files(files, where=where), config, image, video)
 
@@ -162,7 +167,7 @@ class Processor:
             "min_frames": self.video.min_frames,
             "max_frames": self.video.max_frames,
             "fps": self.video.fps,
-            "mimovl": {"max_tokens": self.video.max_tokens},
+            "mimovl": {"max_tokens": self.video.max_tokens, "spacing": self.video.spacing},
         }
         return {
             **self.tokenizer.files,
@@ -185,6 +190,7 @@ class Processor:
             DataError: placeholders and pictures do not match, or nothing in it can be learned; names the sample.
             MediaError: a picture or clip cannot be decoded.
         """
+        check_media(sample)
         encoded = self._encode(sample.id, sample.messages, sample.media, generate=False)
         encoded.source = sample.source
         document = len(sample.messages) == 1 and sample.messages[0].role == "assistant"
@@ -217,7 +223,14 @@ class Processor:
             messages = ask_without_thinking(messages)
         return self._encode(id, messages, media, generate=generate)
 
-    def _encode(self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool) -> Encoded:
+    def placed(
+        self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool = False
+    ) -> tuple[list[int], list[int], list[Part]]:
+        """A conversation as token ids, the places of its visual placeholders (one each), and the parts that fill them.
+
+        Raises:
+            DataError: placeholders and pictures do not match; names the sample and both numbers.
+        """
         parts = _visual_parts(id, messages, media)
         try:
             ids = self.tokenizer.encode(self.template.render(messages, generate=generate))
@@ -230,6 +243,10 @@ class Processor:
                 f"sample {id}: the chat template writes {len(places)} visual placeholders for {len(parts)} pictures "
                 "and clips, or of another kind; use the template of a vision-language checkpoint"
             )
+        return ids, places, parts
+
+    def _encode(self, id: str, messages: Sequence[Message], media: Mapping[str, Media], *, generate: bool) -> Encoded:
+        ids, places, parts = self.placed(id, messages, media, generate=generate)
         patches, visuals, tokens = [], [], []
         before = 0
         for place, part in zip(places, parts, strict=True):
@@ -259,24 +276,19 @@ class Processor:
             frames, seconds = [picture], 0.0
         else:
             length = media.num_frames / media.fps if media.fps > 0 else None
-            clip = open_video(media.data, self.video, name=name, seconds=length, fit=self._frame_size)
+            clip = open_video(media.data, self.video, name=name, seconds=length, fit=self.frame_size)
             frames, seconds = clip.frames, self.image.temporal_patch_size / clip.fps
             size = (frames[0].height, frames[0].width)
         pixels = patchify(frames, size, self.image)
         rows, columns = size[0] // self.image.patch_size, size[1] // self.image.patch_size
         return pixels, (pixels.shape[0] // (rows * columns), rows, columns), seconds
 
-    def _frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
+    def frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
         """Frame size within the per-frame bounds and the clip's token budget."""
-        pairs = -(-num_frames // self.image.temporal_patch_size)
-        budget = self.video.max_tokens * self.image.factor**2 // pairs
-        limits = ImageSettings(
-            patch_size=self.image.patch_size,
-            merge_size=self.image.merge_size,
-            min_pixels=self.video.min_pixels,
-            max_pixels=max(self.video.min_pixels, min(self.video.max_pixels, budget)),
+        image = self.image
+        return clip_size(
+            height, width, num_frames, self.video, factor=image.factor, temporal_patch_size=image.temporal_patch_size
         )
-        return resized_size(height, width, limits)
 
     def _assistant(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which tokens the assistant wrote, its ``<|im_end|>`` included; shape (N,), bool."""

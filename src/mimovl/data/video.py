@@ -1,58 +1,48 @@
-"""Clips to frames: sampled at 2 frames a second, a multiple of two of them, with their true time step.
+"""Clips to frames: sampled at 2 frames a second, an even number of them, with their true times.
 
 Animated PNG, WebP and GIF are read with PIL; other containers (MP4, WebM, …) with PyAV, an extra:
-``pip install 'mimovl[video]'``. Sampling follows Qwen2.5-VL's reference: 2 FPS, 4 to 256 frames (MiMo-VL §4.1).
+``pip install 'mimovl[video]'``. Which frames and how large is decided in ``data/video_sampling``.
 
-Departs from it where frames last unequally (screen recordings, and animations, whose writers merge equal
-neighbours): a sample is the frame shown at that time, so seconds stay true and a still stretch keeps its length.
+Departs from the published code where frames last unequally (screen recordings, and animations, whose writers merge
+equal neighbours): a sample is the frame shown at that time, so seconds stay true and a still stretch keeps its length.
+A long film is decoded from the keyframe before each sample, and a frame is shrunk as it is read: besides the file, no
+more than the kept frames are ever in memory.
 """
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from mimovl.data.image import MAX_HEADER_PIXELS, decoding, opened, to_rgb
-from mimovl.errors import MediaError, MissingExtraError
+from mimovl.data.clip_header import UNTIMED_FPS, Timing, is_animation, open_container, timing
+from mimovl.data.image import MAX_HEADER_PIXELS, as_file, decoding, opened, to_rgb
+from mimovl.data.video_sampling import VideoSettings, sample_times
+from mimovl.errors import MediaError
 
-__all__ = ["Clip", "VideoSettings", "open_video", "sample_frames"]
+__all__ = ["Clip", "open_video"]
 
 Fit = Callable[[int, int, int], tuple[int, int]]
 MAX_ANIMATION_PIXELS = 3 * MAX_HEADER_PIXELS
 """Pixels of all frames of an animation together (1.6 GB decoded); other containers are read frame by frame."""
 CLOCK_TOLERANCE = 1e-3
 """Seconds by which a frame may begin late: containers round starts to their own clock."""
-UNTIMED_FPS = 2.0
-"""Rate of a clip that does not say how long it lasts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoSettings:
-    """How clips are sampled and sized."""
-
-    fps: float = 2.0
-    """Frames sampled a second."""
-    min_frames: int = 4
-    max_frames: int = 256
-    min_pixels: int = 4 * 28 * 28
-    """Smallest frame in pixels. Ours: the demo code of MiMo-VL asks 128 · 28², too many for the tiny preset."""
-    max_pixels: int = 768 * 28 * 28
-    """Largest frame in pixels (MiMo-VL demo code)."""
-    max_tokens: int = 16_384
-    """Visual tokens of a whole clip (MiMo-VL §4.1); frames shrink to fit."""
+WORTH_A_SEEK = 4
+"""Frames to the next keyframe from which on it is jumped to."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames in order and how many of them make a second."""
+    """Frames in order, when each of them is shown, and how many make a second."""
 
     frames: list[Image.Image]
     fps: float
+    times: tuple[float, ...] = ()
+    """Seconds after the clip's first frame, of each frame."""
 
     @property
     def seconds(self) -> float:
@@ -60,29 +50,8 @@ class Clip:
         return len(self.frames) / self.fps
 
 
-def sample_frames(num_frames: int, fps: float, settings: VideoSettings, temporal_patch_size: int = 2) -> list[int]:
-    """Which frames of a clip to keep: uniformly spaced, at ``settings.fps``, an even number of them.
-
-    Args:
-        num_frames: frames in the file.
-        fps: its frame rate.
-        settings: target rate and bounds.
-        temporal_patch_size: frames that make one patch.
-
-    Returns:
-        Indices in order; fewer than ``min_frames`` only if the clip has no more.
-    """
-    ceiling = min(settings.max_frames, num_frames) // temporal_patch_size * temporal_patch_size
-    wanted = min(max(num_frames / fps * settings.fps, settings.min_frames), ceiling, num_frames)
-    # A whole number of frames may arrive as one less and a fraction, from the division by a rate.
-    kept = int(wanted + 1e-6) // temporal_patch_size * temporal_patch_size
-    if kept == 0:
-        return list(range(num_frames))
-    return [number * num_frames // kept for number in range(kept)]
-
-
 def open_video(
-    data: bytes,
+    source: bytes | BinaryIO,
     settings: VideoSettings | None = None,
     *,
     name: str = "video",
@@ -92,7 +61,7 @@ def open_video(
     """Decode and sample a clip.
 
     Args:
-        data: the file.
+        source: the file's bytes, or a file open for reading.
         settings: target rate and bounds.
         name: used in errors.
         seconds: how long it lasts, used where the file does not say (PIL stores a clip in which nothing changes as
@@ -101,28 +70,20 @@ def open_video(
             read; without it a long film at full size may not fit into memory.
 
     Returns:
-        The kept frames, RGB, with the rate at which they were kept.
+        The kept frames, RGB, with their times and the rate at which they were kept.
 
     Raises:
         MediaError: empty, corrupt, too large, or without frames.
         MissingExtraError: the container needs PyAV and it is not installed.
     """
     settings = settings or VideoSettings()
-    if not data:
+    file = as_file(source)
+    start = file.read(12)
+    if not start:
         raise MediaError(f"{name}: the file is empty", reason="empty_file")
-    if data[:8] == b"\x89PNG\r\n\x1a\n" or data[:4] == b"GIF8" or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return _open_animation(data, settings, name, seconds, fit)
-    return _open_container(data, settings, name, seconds, fit)
-
-
-def _sample_times(starts: Sequence[float], duration: float, settings: VideoSettings) -> list[float]:
-    """When to look at a clip whose frames begin at ``starts``, all in seconds.
-
-    Frames of equal length are chosen as :func:`sample_frames` does. A clip with fewer of them than its length asks
-    for is sampled by its length: its frames are long, not few.
-    """
-    nominal = max(len(starts), int(duration * settings.fps + 1e-6))
-    return [index * duration / nominal for index in sample_frames(nominal, nominal / duration, settings)]
+    if is_animation(start):
+        return _open_animation(file, settings, name, seconds, fit)
+    return _open_container(file, settings, name, seconds, fit)
 
 
 def _shown(starts: Sequence[float], time: float) -> int:
@@ -130,13 +91,13 @@ def _shown(starts: Sequence[float], time: float) -> int:
     return max(0, bisect_right(starts, time + CLOCK_TOLERANCE) - 1)
 
 
-def _open_animation(data: bytes, settings: VideoSettings, name: str, seconds: float | None, fit: Fit | None) -> Clip:
+def _open_animation(file: BinaryIO, settings: VideoSettings, name: str, seconds: float | None, fit: Fit | None) -> Clip:
     """An animated PNG, WebP or GIF."""
     frames: list[Image.Image] = []
     starts: list[float] = []
     clock = 0.0
     with decoding(name, "the clip is damaged", "corrupt_video"):
-        image = opened(data, name)
+        image = opened(file, name)
         count = getattr(image, "n_frames", 1)
         if image.width * image.height * count > MAX_ANIMATION_PIXELS:
             raise MediaError(
@@ -153,73 +114,60 @@ def _open_animation(data: bytes, settings: VideoSettings, name: str, seconds: fl
     if clock <= 0:
         clock = seconds or len(frames) / UNTIMED_FPS
         starts = [number * clock / len(frames) for number in range(len(frames))]
-    times = _sample_times(starts, clock, settings)
-    shown = [_shown(starts, time) for time in times]
-    fitted = {number: _fitted(frames[number], len(times), fit) for number in set(shown)}
-    return Clip([fitted[number] for number in shown], len(times) / clock)
+    chosen = sample_times(len(frames), clock, settings)
+    shown = [_shown(starts, time) for time in chosen.times]
+    fitted = {number: _fitted(frames[number], len(shown), fit) for number in set(shown)}
+    return Clip([fitted[number] for number in shown], chosen.fps, chosen.times)
 
 
-def _open_container(data: bytes, settings: VideoSettings, name: str, seconds: float | None, fit: Fit | None) -> Clip:
-    """The first video stream of a container: timed from its packets, then decoded once, keeping sampled frames only."""
-    try:
-        import av
-    except ImportError:
-        raise MissingExtraError("PyAV", "video", f"reading {name}") from None
-    with decoding(name, "not a clip PyAV can read", "corrupt_video"):
-        with av.open(io.BytesIO(data), mode="r") as container:
-            if not container.streams.video:
-                raise MediaError(f"{name}: the file has no video stream", reason="empty_video")
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_HEADER_PIXELS:
-                raise MediaError(
-                    f"{name}: its header claims frames of {stream.width}×{stream.height}, the limit is "
-                    f"{MAX_HEADER_PIXELS:,} pixels; not decoded",
-                    reason="too_many_pixels",
-                )
-            packets = [packet for packet in container.demux(stream) if packet.size]
-            starts, duration, origin = _timing(packets, stream, seconds)
-        times = _sample_times(starts, duration, settings) if starts else []
-        with av.open(io.BytesIO(data), mode="r") as container:
-            decoded: Iterator[Any] = container.decode(video=0)
-            timed = (
-                (starts[min(number, len(starts) - 1)] if frame.time is None else frame.time - origin, frame)
-                for number, frame in enumerate(decoded)
-            )
-            frames = list(_pick(timed, times, fit))
+def _open_container(file: BinaryIO, settings: VideoSettings, name: str, seconds: float | None, fit: Fit | None) -> Clip:
+    """The first video stream of a container: timed from its packets, then decoded where it is sampled."""
+    with open_container(file, name) as container:
+        found = timing(container, name, seconds)
+    if not found.starts:
+        raise MediaError(f"{name}: the clip has no frames", reason="empty_video")
+    chosen = sample_times(len(found.starts), found.duration, settings)
+    wanted = [_shown(found.starts, time) for time in chosen.times]
+    counts = Counter(wanted)
+    frames: list[Image.Image] = []
+    with open_container(file, name) as container:
+        for number, frame in _frames(container, found, list(counts)):
+            frames += [_fitted(_upright(frame), len(wanted), fit)] * counts[number]
     if not frames:
         raise MediaError(f"{name}: the clip has no frames", reason="empty_video")
-    return Clip(frames, len(frames) / duration)
+    frames += frames[-1:] * (len(wanted) - len(frames))  # the last of a file may not come out of the decoder
+    return Clip(frames, chosen.fps, chosen.times)
 
 
-def _timing(packets: Sequence[Any], stream: Any, seconds: float | None) -> tuple[list[float], float, float]:
-    """When each frame begins (in seconds after the first), how long the stream lasts, and the time of the first."""
-    rate = float(stream.average_rate or 0) or (len(packets) / seconds if seconds else UNTIMED_FPS)
-    timed = sorted((packet for packet in packets if packet.pts is not None), key=lambda packet: packet.pts)
-    if len(timed) < len(packets) or not packets:
-        return [number / rate for number in range(len(packets))], len(packets) / rate, 0.0
-    base = float(stream.time_base)
-    origin = timed[0].pts * base
-    starts = [packet.pts * base - origin for packet in timed]
-    last = timed[-1].duration
-    return starts, starts[-1] + (last * base if last else 1 / rate), origin
-
-
-def _pick(timed: Iterable[tuple[float, Any]], times: Sequence[float], fit: Fit | None) -> Iterator[Image.Image]:
-    """The frame shown at each of the ascending ``times``, upright; ``timed`` gives frames with their start."""
-    shown: Any = None
-    picture: Image.Image | None = None
-    place = 0
-    for start, frame in timed:
-        while shown is not None and place < len(times) and start > times[place] + CLOCK_TOLERANCE:
-            picture = picture or _fitted(_upright(shown), len(times), fit)
-            yield picture
-            place += 1
-        if place == len(times):
+def _frames(container: Any, found: Timing, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """Decoded frames of the ascending numbers ``wanted``, each with its number."""
+    decoded = container.decode(video=0)
+    if not found.stamps:
+        numbers = set(wanted)
+        yield from ((number, frame) for number, frame in enumerate(decoded) if number in numbers)
+        return
+    stream, place, jumps = container.streams.video[0], 0, True
+    for number in wanted:
+        key = found.keys[max(0, bisect_right(found.keys, number) - 1)] if found.keys else 0
+        jumped = jumps and key - place >= WORTH_A_SEEK
+        if jumped:
+            container.seek(found.stamps[key], stream=stream)
+            decoded = container.decode(video=0)
+        frame = _first_from(decoded, found.stamps[number])
+        if jumped and (frame is None or frame.pts != found.stamps[number]):
+            jumps = False  # its index is not to be trusted: from the beginning, without jumps
+            container.seek(found.stamps[0], stream=stream)
+            decoded = container.decode(video=0)
+            frame = _first_from(decoded, found.stamps[number])
+        if frame is None:
             return
-        shown, picture = frame, None
-    if shown is not None:
-        picture = _fitted(_upright(shown), len(times), fit)
-        yield from [picture] * (len(times) - place)
+        place = number + 1
+        yield number, frame
+
+
+def _first_from(decoded: Iterator[Any], stamp: int) -> Any | None:
+    """The first frame shown at ``stamp`` or later."""
+    return next((frame for frame in decoded if frame.pts is None or frame.pts >= stamp), None)
 
 
 def _fitted(picture: Image.Image, count: int, fit: Fit | None) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Shapes of the model, and the two presets: ``tiny`` for two CPU cores and ``mimo-vl-7b``.
+"""Shapes of the model, and the presets: ``tiny`` for two CPU cores, ``small`` for one GPU, and ``mimo-vl-7b``.
 
 A :class:`ModelConfig` converts to and from the ``config.json`` of ``Qwen2_5_VLForConditionalGeneration``
 (MiMo-VL report, appendix B; Qwen2.5-VL report, table 1), both the flat layout the published checkpoints use
@@ -306,6 +306,23 @@ PRESETS: dict[str, ModelConfig] = {
         ),
         text_after_video="spatial",
     ),
+    "small": ModelConfig(
+        vision=VisionConfig(
+            depth=12, hidden_size=384, intermediate_size=1024, num_heads=6, full_attention_blocks=(3, 7, 11)
+        ),
+        language=LanguageConfig(
+            num_layers=16,
+            hidden_size=640,
+            intermediate_size=1792,
+            num_heads=10,
+            num_kv_heads=2,
+            vocab_size=4096,
+            mrope_section=(8, 12, 12),
+            rope_theta=640_000.0,
+            max_position=16_384,
+        ),
+        text_after_video="spatial",
+    ),
     "mimo-vl-7b": ModelConfig(
         vision=VisionConfig(
             depth=32,
@@ -327,7 +344,8 @@ PRESETS: dict[str, ModelConfig] = {
         ),
     ),
 }
-"""Named shapes. ``mimo-vl-7b`` is MiMo-VL §2.1 and appendix B; ``tiny`` is ours: as much as two CPU cores can train."""
+"""Named shapes. ``mimo-vl-7b`` is MiMo-VL §2.1 and appendix B. Ours: ``tiny``, as much as two CPU cores can train, and
+``small``, about 100 million parameters with every size a multiple of 64, for one GPU."""
 
 
 def preset(name: str) -> ModelConfig:

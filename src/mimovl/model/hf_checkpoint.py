@@ -22,17 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mimovl.errors import CheckpointError
 from mimovl.model.config import ModelConfig
+from mimovl.model.shards import INDEX, open_shard, shard_files
 from mimovl.model.vlm import VisionLanguageModel
 
 __all__ = [
     "SIDE_FILES",
+    "default_files",
     "hf_name",
+    "is_ignored",
     "load_checkpoint",
+    "published_name",
     "published_shape",
     "read_config",
     "read_side_files",
@@ -80,12 +83,17 @@ def hf_name(name: str) -> str:
     return name
 
 
-def _published_name(name: str) -> str:
+def published_name(name: str) -> str:
     """A stored name with the nesting of newer ``transformers`` taken off."""
     for prefix, replacement in _NESTED:
         if name.startswith(prefix):
             return replacement + name[len(prefix) :]
     return name
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a stored tensor is one that older exports carry and nobody needs: rotary tables."""
+    return bool(_IGNORED.search(name))
 
 
 def read_config(path: str | Path) -> ModelConfig:
@@ -141,9 +149,9 @@ def load_checkpoint(
     found_in: dict[str, Path] = {}
     unknown: list[str] = []
     for stored, tensor, file in _tensors(Path(path)):
-        published = _published_name(stored)
+        published = published_name(stored)
         if published not in wanted:
-            if not _IGNORED.search(stored) and not (config.language.tie_embeddings and published == "lm_head.weight"):
+            if not is_ignored(stored) and not (config.language.tie_embeddings and published == "lm_head.weight"):
                 unknown.append(stored)
             continue
         if published in found_in:
@@ -181,27 +189,10 @@ def load_checkpoint(
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor, Path]]:
     """Every stored tensor with its name and file, one shard open at a time."""
-    index = folder / "model.safetensors.index.json"
-    if (whole := folder / "model.safetensors").is_file():
-        files = [whole]
-    elif index.is_file():
-        try:
-            files = sorted({folder / name for name in _read_table(index)["weight_map"].values()})
-        except (KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{index}: cannot be read as a shard index ({error!r})") from None
-    else:
-        files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder}: no *.safetensors file; other weight formats are not read")
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as shard:
-                for name in shard.keys():  # noqa: SIM118 (not a mapping)
-                    yield name, shard.get_tensor(name), file
-        except FileNotFoundError:
-            raise CheckpointError(f"{file}: named by the index but missing") from None
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file}: not a whole safetensors file ({error}); copy it again") from None
+    for file in shard_files(folder):
+        with open_shard(file) as shard:
+            for name in shard.keys():  # noqa: SIM118 (not a mapping)
+                yield name, shard.get_tensor(name), file
 
 
 def save_checkpoint(
@@ -240,7 +231,7 @@ def save_checkpoint(
         stored = next(iter(tensors.values())).dtype
         config = {**model.config.to_hf(), "torch_dtype": str(stored).removeprefix("torch.")}
         _write_json(partial / "config.json", config)
-        for name, data in {**_default_files(model.config), **model.side_files, **(side_files or {})}.items():
+        for name, data in {**default_files(model.config), **model.side_files, **(side_files or {})}.items():
             (partial / name).write_bytes(data)
         _write_shards(partial, tensors, shard_bytes)
         replace_folder(partial, target)
@@ -344,10 +335,10 @@ def _write_shards(folder: Path, tensors: Mapping[str, torch.Tensor], shard_bytes
         _save_tensors(shard, folder / file)
         weight_map.update(dict.fromkeys(shard, file))
     total = sum(tensor.nbytes for tensor in tensors.values())
-    _write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+    _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
-def _default_files(config: ModelConfig) -> dict[str, bytes]:
+def default_files(config: ModelConfig) -> dict[str, bytes]:
     """A generation configuration for models that were not loaded from a folder."""
     generation = {
         "bos_token_id": config.pad_token_id,

@@ -66,6 +66,9 @@ class DataConfig(RecipeModel):
     """Most questions in one training conversation."""
     imported: str = ""
     """Folder with train/ and heldout/ made by mimovl import, relative to the working directory."""
+    sources: dict[str, str] | None = None
+    """Folders that training samples stream from, by the name mixtures give them, relative to the working directory:
+    each made by mimovl, or of plain parquet files."""
     max_pixels: int | None = Field(default=None, ge=56 * 56)
     """Largest picture in pixels, kept with the checkpoints; unset keeps the starting checkpoint's. Imported data must
     have been imported with the same bound, since its boxes are in pixels of the resized picture."""
@@ -74,6 +77,8 @@ class DataConfig(RecipeModel):
     def _check(self) -> Self:
         for where in ("train", "heldout", "prompts"):
             _check_sources(where, getattr(self, where))
+        if self.sources is not None and (self.imported or any(self.train.values()) or not self.sources):
+            raise ValueError("sources names at least one folder, and stands alone: without train and imported")
         return self
 
 

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from mimovl import __version__
-from mimovl.data import Mixture, Processor, indices_by_source
-from mimovl.errors import DataError, RecipeError
+from mimovl.data import Processor, SampleFolders
+from mimovl.errors import RecipeError
 from mimovl.evaluate import MedianBaseline, evaluate
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint
 from mimovl.model.hf_checkpoint import read_config, read_side_files
@@ -31,8 +31,11 @@ from mimovl.pipeline.assets import embedded_base
 from mimovl.pipeline.base import build_base
 from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
 from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
+from mimovl.pipeline.inputs import check_mixture, training_samples
 from mimovl.pipeline.progress import Display, StepProgress
+from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
+from mimovl.recipe_yaml import KeyPath, read_yaml
 from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
@@ -128,7 +131,7 @@ class _Runner:
             step = self._next(stage.name)
             title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
-                samples = _Sources(Dataset.open(self._training_data()))
+                samples = training_samples(recipe.data, self._training_data(), stage)
                 model = train_stage(
                     model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
                 )
@@ -186,19 +189,19 @@ class _Runner:
 
     def _check_mixtures(self) -> None:
         """Refuse now, not when its stage begins, a mixture of sources or tasks that the data does not have."""
-        recipe = self.recipe
-        sources = [(f"stage {stage.name}", stage.mixture) for stage in recipe.stages]
-        tasks = [(recipe.rl.name, recipe.rl.tasks)] if recipe.rl else []
-        for folder, field, wanted in (
-            (self._training_data(), "source", sources),
-            (self.folder / "data" / "prompts", "task", tasks),
-        ):
-            places = indices_by_source([getattr(r, field) for r in Dataset.open(folder).records]) if wanted else {}
-            for where, weights in wanted:
-                try:
-                    Mixture(places, weights, seed=recipe.seed)
-                except DataError as error:
-                    raise DataError(f"{where}: {error}") from None
+        recipe, seed = self.recipe, self.recipe.seed
+        if recipe.data.sources:
+            for stage in recipe.stages:
+                folders = training_samples(recipe.data, self._training_data(), stage)
+                assert isinstance(folders, SampleFolders)
+                check_mixture(f"stage {stage.name}", stage.mixture, folders, seed=seed)
+        elif recipe.stages:
+            sources = [record.source for record in Dataset.open(self._training_data()).records]
+            for stage in recipe.stages:
+                check_mixture(f"stage {stage.name}", stage.mixture, sources, seed=seed)
+        if recipe.rl:
+            tasks = [record.task for record in Dataset.open(self.folder / "data" / "prompts").records]
+            check_mixture(recipe.rl.name, recipe.rl.tasks, tasks, seed=seed)
 
     def _start(self) -> Path | None:
         """The checkpoint the stages start from; None for the embedded base."""
@@ -259,20 +262,6 @@ class _Runner:
         with self._timed("evaluate 0-median", "evaluate median"):
             baseline = MedianBaseline(asked_in_training(Dataset.open(self._training_data())))
             evaluate(baseline, list(Dataset.open(self._heldout_data())), None, out, modes=self.recipe.evaluate.modes)
-
-
-class _Sources:
-    """A dataset as the trainer sees it."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self.sources = [record.source for record in dataset.records]
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._dataset[index]
 
 
 def _quiet(done: float, total: float, text: str) -> None:
@@ -343,6 +332,7 @@ def _check_start(recipe: Recipe) -> None:
     """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
     if not recipe.stages and not recipe.rl:
         return
+    check_sources(recipe.data.sources or {})
     if not recipe.base:
         read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
     if recipe.rl and (recipe.data.imported or not any(recipe.data.prompts.values())):
@@ -364,13 +354,28 @@ def _same_recipe(folder: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
         return
-    old, new = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
-    if old == new:
+    texts = path.read_text(encoding="utf-8"), text
+    trees = [read_yaml(words, str(path)) for words in texts]
+    old, new = (dict(_written(tree.value)) for tree in trees)
+    differ = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
+    if not differ:
         return
-    place = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    had = old[place].strip() if place < len(old) else "(nothing)"
-    has = new[place].strip() if place < len(new) else "(nothing)"
+    places = [tree.lines.get(differ[0], 0) for tree in trees]
+    had, has = (
+        words.splitlines()[place - 1].strip() if place else "(nothing)"
+        for words, place in zip(texts, places, strict=True)
+    )
+    where = f"{path}:{places[0]}" if places[0] else str(path)
     raise RecipeError(
-        f"{folder} holds a run of another recipe: {path}:{place + 1} says {had!r}, this one says {has!r}; "
+        f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
         "choose another --out, or delete the folder to start again"
     )
+
+
+def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """All that is set, each value under its path: what a newer version can do and nobody asked for is no difference."""
+    if isinstance(value, dict | list) and value:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _written(inner, (*keys, key))
+    elif value is not None:
+        yield keys, value

@@ -1,6 +1,6 @@
 """Names and colours of tasks, sources and parts: one colour a task, everywhere on the page.
 
-Twelve tasks need more colours than an eye can tell apart, so a task gets the hue of its family (seeing, locating,
+Thirteen tasks need more colours than an eye can tell apart, so a task gets the hue of its family (seeing, locating,
 reading, time, reasoning, text; hues of Okabe and Ito's colour-blind safe set) in a lightness of its own, and every
 chart also names it. The values live in ``templates/style.css`` as ``--task-…``, once for light and once for dark.
 """
@@ -22,6 +22,7 @@ TASKS = {
     "ocr": "Reading text",
     "ocr_box": "Finding text",
     "clip_span": "Clip time span",
+    "clip_events": "Clip events",
     "arithmetic": "Arithmetic",
     "visual_reasoning": "Visual reasoning",
     "text": "Text",

@@ -1,12 +1,14 @@
 """Packed batches in, checkpoints out: stages, loss, optimizers, resume points."""
 
-from mimovl.train.config import OptimizerConfig, StageConfig
+from mimovl.train.config import LoadingConfig, OptimizerConfig, StageConfig
+from mimovl.train.loaders import Samples
 from mimovl.train.loss import LanguageModelLoss, language_model_loss, token_losses
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
-from mimovl.train.trainer import MetricsLog, Progress, Samples, peak_memory_mb, train_stage
+from mimovl.train.trainer import MetricsLog, Progress, peak_memory_mb, train_stage
 
 __all__ = [
     "LanguageModelLoss",
+    "LoadingConfig",
     "MetricsLog",
     "Optimizer",
     "OptimizerConfig",

@@ -12,7 +12,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,29 +21,17 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from mimovl.data import LoaderState, Mixture, PackedLoader, Processor, indices_by_source
+from mimovl.data import LoaderState, PackedLoader, Processor, SampleFolders, side_by_side
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.config import StageConfig
+from mimovl.train.loaders import DropList, Samples, stage_loaders
 from mimovl.train.loss import language_model_loss
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
-from mimovl.types import PackedBatch, Sample
+from mimovl.types import PackedBatch
 
 __all__ = ["MetricsLog", "Progress", "Samples", "peak_memory_mb", "train_stage"]
-
-
-class Samples(Protocol):
-    """A dataset as the trainer sees it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-    @property
-    def sources(self) -> list[str]:
-        """Source of each sample, without reading media."""
-        ...
 
 
 class Progress(Protocol):
@@ -92,8 +81,23 @@ def peak_memory_mb() -> float:
     return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
-Lanes = Mapping[int, Iterator[tuple[PackedBatch, LoaderState]]]
-"""The loaders whose packs this process computes, by the pack's number in a step."""
+@dataclass
+class _Input:
+    """The packs of this process, step by step."""
+
+    loaders: list[PackedLoader]
+    steps: Iterator[list[tuple[PackedBatch, LoaderState]]]
+    drops: DropList
+    waited: float = 0.0
+    """Seconds the last step waited for its packs."""
+
+    def draw(self) -> list[tuple[PackedBatch, LoaderState]]:
+        """The packs of a step and the states after them."""
+        started = time.monotonic()
+        drawn = next(self.steps)
+        self.waited = time.monotonic() - started
+        self.drops.update(self.loaders)
+        return drawn
 
 
 @dataclass
@@ -106,16 +110,14 @@ class _Counters:
     seconds: float = 0.0
     loaders: list[dict[str, Any]] = field(default_factory=list)
     """Where the loader of each pack of a step goes on."""
-
-    def loader(self, lane: int) -> LoaderState:
-        """Where one loader goes on."""
-        return LoaderState(**self.loaders[lane]) if self.loaders else LoaderState()
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Draws left out, by reason."""
 
 
 def train_stage(
     model: VisionLanguageModel,
     processor: Processor,
-    samples: Samples,
+    samples: Samples | SampleFolders,
     stage: StageConfig,
     out: Path,
     *,
@@ -128,7 +130,7 @@ def train_stage(
     Args:
         model: trained in place.
         processor: turns samples into tensors; its files travel with the checkpoint.
-        samples: the dataset the mixture draws from.
+        samples: the dataset the mixture draws from, or the folders it streams from.
         stage: what to do.
         out: the stage's folder.
         seed: fixes the order of samples.
@@ -140,37 +142,24 @@ def train_stage(
 
     Raises:
         DataError: the mixture or a sample cannot be used.
+        MimovlError: a process that reads ahead died; names the sample it was on.
     """
     if is_finished(out):
         return load_checkpoint(out / "model")
-    mixture = Mixture(indices_by_source(samples.sources), stage.mixture, seed=seed)
     set_trainable(model, stage.train)
     model.train()
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
     optimizer = Optimizer(trained, {str(part): rate for part, rate in stage.learning_rate.items()}, stage.optimizer)
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
+    lanes = team.share(range(stage.packs))
+    loaders = stage_loaders(samples, processor, stage, lanes, counters.loaders, seed=seed)
     with ExitStack() as stack:
-        lanes = {
-            lane: stack.enter_context(
-                closing(
-                    iter(
-                        PackedLoader(
-                            samples.__getitem__,
-                            mixture,
-                            processor,
-                            stage.length,
-                            state=counters.loader(lane),
-                            lane=(lane, stage.packs),
-                        )
-                    )
-                )
-            )
-            for lane in team.share(range(stage.packs))
-        }
+        steps = stack.enter_context(closing(side_by_side(loaders)))
+        data = _Input(loaders, steps, DropList(out))
         log = (
             stack.enter_context(closing(MetricsLog(out / "metrics.jsonl", step=counters.step))) if team.leads else None
         )
-        _train(model, optimizer, lanes, stage, counters, log, out, progress, team)
+        _train(model, optimizer, data, stage, counters, log, out, progress, team)
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -179,6 +168,7 @@ def train_stage(
         "trained": list(stage.train),
         "learning_rate": dict(stage.learning_rate),
         "length": stage.length,
+        "dropped": counters.dropped,
     }
     finish_step(out, model, processor.files(), done, team=team)
     return model
@@ -187,7 +177,7 @@ def train_stage(
 def _train(
     model: VisionLanguageModel,
     optimizer: Optimizer,
-    lanes: Lanes,
+    data: _Input,
     stage: StageConfig,
     counters: _Counters,
     log: MetricsLog | None,
@@ -202,7 +192,7 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, lanes, stage, factor, counters, team)
+        figures = _step(model, optimizer, data, stage, factor, counters, team)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
         speed = figures["step_tokens"] / elapsed
@@ -217,6 +207,7 @@ def _train(
                 grad_norm=figures["grad_norm"],
                 learning_rate={part: rate * factor for part, rate in stage.learning_rate.items()},
                 tokens_per_second=speed,
+                data_wait=figures["data_wait"],
                 seconds=counters.seconds,
                 memory_mb=peak_memory_mb(),
             )
@@ -224,7 +215,7 @@ def _train(
             progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {speed:,.0f} tokens/s")
         due = time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps
         if team.broadcast(due):
-            counters.loaders = team.merge([asdict(state) for state in figures["loaders"]])
+            counters.loaders = team.merge([state.state_dict() for state in figures["loaders"]])
             if team.leads:
                 save_training(out, {"model": model}, optimizer, asdict(counters))
             saved = time.monotonic()
@@ -233,14 +224,14 @@ def _train(
 def _step(
     model: VisionLanguageModel,
     optimizer: Optimizer,
-    lanes: Lanes,
+    data: _Input,
     stage: StageConfig,
     factor: float,
     counters: _Counters,
     team: Team,
 ) -> dict[str, Any]:
     """One optimizer step over ``stage.packs`` packs, normalised by the labels of all of them."""
-    drawn = [next(lane) for lane in lanes.values()]
+    drawn = data.draw()
     labels = sum(team.merge([float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn]))
     packs: list[dict[str, Any]] = []
     for batch, _ in drawn:
@@ -258,6 +249,8 @@ def _step(
                 "images": len(batch.grid_thw),
             }
         )
+    for pack, (_, state) in zip(packs, drawn, strict=True):
+        pack |= {"dropped": state.dropped, "waited": data.waited}
     team.sum_gradients(optimizer.parameters)
     norm = optimizer.step(factor)
     packs = team.merge(packs)
@@ -270,10 +263,15 @@ def _step(
     counters.step += 1
     counters.tokens += tokens
     counters.images += sum(pack["images"] for pack in packs)
+    dropped: Counter[str] = Counter()
+    for pack in packs:
+        dropped.update(dict(pack["dropped"]))
+    counters.dropped = dict(sorted(dropped.items()))
     return {
         "loss": sum(pack["loss"] for pack in packs) / labels,
         "loss_by_source": {source: summed / max(1, count) for source, (summed, count) in sorted(by_source.items())},
         "grad_norm": norm,
         "step_tokens": tokens,
+        "data_wait": max(pack["waited"] for pack in packs),
         "loaders": [state for _, state in drawn],
     }

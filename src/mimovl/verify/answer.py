@@ -149,21 +149,39 @@ def to_ascii(text: str) -> str:
     return text if text.isascii() else text.translate(_ASCII_TABLE)
 
 
-_WRAPPER = re.compile(
-    r"\s*(?:\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{(?P<macro>[^{}]*)\}|\$+(?P<math>[^$]*)\$+"
-    r"|\\\((?P<inline>.*)\\\)|<answer>(?P<tag>[^<]*)</answer>|\*\*(?P<bold>[^*]*)\*\*|`+(?:json\b)?(?P<code>[^`]*)`+)\s*[.。]?\s*",
-    re.DOTALL,
-)
+_TEXT_MACRO = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s{0,9}\{")
 
 
 def plain(text: str) -> str:
-    r"""Take off what wraps a whole answer: ``$…$``, ``\(…\)``, ``\text{…}``, ``**…**``, backquotes."""
+    r"""Take off what wraps a whole answer: ``$…$``, ``\(…\)``, ``\text{…}``, ``**…**``, backquotes, ``<answer>``.
+
+    Only text is cut here, no pattern is searched: linear in the length, whatever a model repeats.
+    """
     for _ in range(4):
-        match = _WRAPPER.fullmatch(text)
-        if match is None:
+        inner = _unwrapped(text.strip().removesuffix(".").removesuffix("。").rstrip())
+        if inner is None:
             break
-        text = next(group for group in match.groups() if group is not None)
+        text = inner
     return text.strip()
+
+
+def _unwrapped(text: str) -> str | None:
+    """The text inside its wrapper, None without one."""
+    for mark in ("$", "`"):
+        if len(text) > 1 and text[0] == text[-1] == mark:
+            inner = text.strip(mark)
+            if mark in inner:
+                return None
+            return inner[4:] if mark == "`" and inner[:4] == "json" and not inner[4:5].isalnum() else inner
+    if text.startswith("**") and text.endswith("**") and len(text) > 3:
+        return text[2:-2] if "*" not in text[2:-2] else None
+    for opener, closer in (("\\(", "\\)"), ("<answer>", "</answer>")):
+        if text.startswith(opener) and text.endswith(closer) and len(text) >= len(opener) + len(closer):
+            return text[len(opener) : -len(closer)]
+    macro = _TEXT_MACRO.match(text)
+    if macro and text.endswith("}") and not any(brace in text[macro.end() : -1] for brace in "{}"):
+        return text[macro.end() : -1]
+    return None
 
 
 def shown(text: str) -> str:

@@ -279,7 +279,7 @@ def _not_for_math_verify(
         return "too much to work out"
     if _only_words(given) or _only_words(gold):
         return "words differ"  # Math-Verify multiplies their letters: "evil" would equal "live"
-    if max(len(given), len(gold)) > MAX_SYMBOLIC_CHARS or not _balanced(given):
+    if max(len(given), len(gold)) > MAX_SYMBOLIC_CHARS or _FOREIGN.search(given) or not _balanced(given):
         return "not an expression Math-Verify is given"
     return ""
 
@@ -291,8 +291,17 @@ def _only_words(text: str) -> bool:
     return re.search(r"\d|\\[A-Za-z]|[-+*/^=<>(){}\[\]]", text) is None and len(text) > 1
 
 
+_FOREIGN = re.compile(r"[\"`@#?\x00-\x1f]|[^\x00-\x7f°]|\\def(?![a-z])|\blambda\b|__|\bnull\b|\bNaN\b")
+"""What no expression holds: JSON, Python, other scripts, control characters."""
+MAX_BRACKETS = 40
+
+
 def _balanced(text: str) -> bool:
+    """Whether braces nest, and brackets are as many closed as opened (half-open intervals cross their kinds)."""
     depth = 0
+    opened, closed = (sum(text.count(mark) for mark in marks) for marks in ("([", ")]"))
+    if opened != closed or opened > MAX_BRACKETS:
+        return False
     for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
         if depth < 0:

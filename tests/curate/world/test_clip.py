@@ -68,7 +68,7 @@ def test_spans_are_asked_of_every_clip_and_never_of_the_always_visible() -> None
 
 
 def test_other_questions_are_balanced_and_answered_in_a_word() -> None:
-    turns = [t for item in items("world/clip", 400) for t in item.turns if t.task == "attributes"]
+    turns = [t for item in items("world/clip", 400) for t in item.turns if t.task == "clip_events"]
     moves = Counter(t.answer for t in turns if t.question.startswith("Does"))
     assert 0.4 < moves["yes"] / moves.total() < 0.6
     directions = Counter(t.answer for t in turns if t.question.startswith("Which way"))

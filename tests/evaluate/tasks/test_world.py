@@ -21,6 +21,7 @@ def test_only_arithmetic_and_visual_reasoning_are_headlined_thinking() -> None:
         ("ocr_box", Gold("text", "hello", {"metric": "edit"}), "hallo", 0),
         ("ocr_box", Gold("box", [0, 0, 10, 10]), "[0,0,10,5]", 1),
         ("clip_span", Gold("span", [3, 7]), "[00:05,00:07]", 0.5),
+        ("clip_events", Gold("text", "left"), "Left.", 1),
         ("attributes", Gold("text", "red"), "Red.", 1),
         ("caption", Gold("text", "red circle", {"metric": "f1"}), "red", 2 / 3),
         ("gui_point", Gold("point", [0, 0, 10, 10]), '{"action":"click","start_point":[5,5]}', 1),

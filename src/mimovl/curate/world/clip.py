@@ -210,21 +210,21 @@ def _turns(rng: random.Random, clip: _Clip, language: str, config: WorldConfig) 
             add("clip_span", "span", name, answer, span, Gold("span", [float(actor.start), float(actor.end)]))
         if actor.direction:
             answer = say(actor.direction, language) if language == "en" else DIRECTIONS[actor.direction]
-            add("attributes", "direction", name, answer, span, Gold("text", answer))
+            add("clip_events", "direction", name, answer, span, Gold("text", answer))
         if rng.random() < (0.65 if actor.direction else 0.28):
             answer = say("yes" if actor.direction else "no", language)
-            add("attributes", "moves", name, answer, span, Gold("text", answer))
+            add("clip_events", "moves", name, answer, span, Gold("text", answer))
         if actor.turns:
             answer = say(actor.turns, language)
             thought = f"{say(actor.colour, language)} {actor.start}, {answer} {actor.change}"
-            add("attributes", "turns", name, answer, thought, Gold("text", answer))
+            add("clip_events", "turns", name, answer, thought, Gold("text", answer))
     if len(clip.actors) > 1:
         order = sorted(clip.actors, key=lambda actor: actor.start)
         thought = ", ".join(f"{noun(_name(clip, actor), language)} {actor.start}" for actor in clip.actors)
         for asked, one, other in (("first", order[0], order[1]), ("last", order[-1], order[-2])):
             if one.start != other.start and not one.turns:
                 answer = noun(_name(clip, one), language)
-                add("attributes", asked, "", answer, thought, Gold("text", answer))
+                add("clip_events", asked, "", answer, thought, Gold("text", answer))
     rng.shuffle(turns)
     turns.sort(key=lambda turn: turn.task != "clip_span")
     return unique_turns(turns, config.turns_per_item)

@@ -30,6 +30,7 @@ WORLD_TASKS: tuple[Task, ...] = (
     Task("ocr", "1 - edit distance", binary=False, options={"text": {"metric": "edit"}}, max_tokens=_LONG),
     Task("ocr_box", "accuracy", options={**_EXACT, **_ACC_50}, max_tokens=_SHORT),
     Task("clip_span", "mean IoU", binary=False, options={"span": {"metric": "iou"}}, max_tokens=_SHORT),
+    Task("clip_events", "accuracy", options=_EXACT, max_tokens=_SHORT),
     Task("arithmetic", "accuracy", headline="thinking", max_tokens=_SHORT),
     Task("visual_reasoning", "accuracy", headline="thinking", options=_EXACT, max_tokens=_SHORT),
 )
