@@ -163,9 +163,8 @@ class AttributeModel(VisionLanguageModel):
 
     def guide_attention(self, tokenizer: Tokenizer, weight: float) -> None:
         """Tell heads where to look from now on, with this weight; 0 leaves them alone."""
-        columns = [list(self.sizes).index(f"box{side}") for side in range(4)]
         language = self.config.language
-        self.guide = Guide(language, tokenizer, self.vocabulary, columns, weight) if weight else None
+        self.guide = Guide(language, tokenizer, self.vocabulary, list(self.sizes), weight) if weight else None
 
     @torch.no_grad()
     def start_from_words(self, tokenizer: Tokenizer, *, seed: int = 0) -> None:

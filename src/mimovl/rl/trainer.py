@@ -115,7 +115,8 @@ def train_policy(
     source = PromptSource(prompts, config, seed=seed)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
-    optimizer = Optimizer(trained, {str(part): rate for part, rate in config.learning_rate.items()}, config.optimizer)
+    rates = {str(part): rate for part, rate in config.learning_rate.items()}
+    optimizer = Optimizer(trained, rates, config.optimizer, team=team)
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:

@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from mimovl.model import VisionLanguageModel
+from mimovl.team import ALONE, Team
 from mimovl.train.config import OptimizerConfig
+from mimovl.train.muon import Muon
 
 __all__ = ["Optimizer", "learning_rate_factor", "set_trainable"]
 
@@ -57,10 +59,16 @@ class Optimizer:
         modules: each part's module, by name; parameters that do not require gradients are left out.
         learning_rate: peak learning rate of each part.
         config: which algorithm, and its constants.
+        team: processes that have the same gradients and share the work of an update.
     """
 
     def __init__(
-        self, modules: Mapping[str, nn.Module], learning_rate: Mapping[str, float], config: OptimizerConfig
+        self,
+        modules: Mapping[str, nn.Module],
+        learning_rate: Mapping[str, float],
+        config: OptimizerConfig,
+        *,
+        team: Team = ALONE,
     ) -> None:
         self.config = config
         self.peak = dict(learning_rate)
@@ -89,8 +97,9 @@ class Optimizer:
             self.inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
         if matrices:
             self.inner.append(
-                torch.optim.Muon(
+                Muon(
                     matrices,
+                    team=team,
                     momentum=config.momentum,
                     weight_decay=config.weight_decay,
                     adjust_lr_fn="match_rms_adamw",

@@ -149,7 +149,8 @@ def train_stage(
     set_trainable(model, stage.train)
     model.train()
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
-    optimizer = Optimizer(trained, {str(part): rate for part, rate in stage.learning_rate.items()}, stage.optimizer)
+    rates = {str(part): rate for part, rate in stage.learning_rate.items()}
+    optimizer = Optimizer(trained, rates, stage.optimizer, team=team)
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     lanes = team.share(range(stage.packs))
     loaders = stage_loaders(samples, processor, stage, lanes, counters.loaders, seed=seed)
