@@ -135,10 +135,10 @@ def _other_word(rng: random.Random, text: str, language: str, aliases: Sequence[
 def _other_box(rng: random.Random, item: WorldItem, answer: str, gold: Sequence[int]) -> str | None:
     """The box of another object, or the same box elsewhere in the picture; its label stays."""
     [entry] = json.loads(answer)
-    others = [list(note.box) for note in item.annotations if _apart(note.box, gold)]
+    others: list[list[float]] = [list(note.box) for note in item.annotations if _apart(note.box, gold)]
     if item.image is not None and (not others or rng.random() < 0.4):
         width, height = gold[2] - gold[0], gold[3] - gold[1]
-        moved = []
+        moved: list[list[float]] = []
         for _ in range(20):
             x, y = (rng.randint(0, max(0, side)) for side in (item.image.width - width, item.image.height - height))
             moved.append([x, y, x + width, y + height])
