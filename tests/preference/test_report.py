@@ -55,13 +55,13 @@ def test_pairs_of_one_scene_widen_the_interval() -> None:
 
 def test_a_calibrated_model_has_little_error_and_one_too_sure_of_itself_much() -> None:
     rng = np.random.default_rng(1)
-    difference = rng.normal(0, 2, 20_000)
-    first_wins = rng.random(20_000) < sigmoid(difference)
+    difference = rng.normal(0, 2, 4000)
+    first_wins = rng.random(4000) < sigmoid(difference)
     signed = np.where(first_wins, difference, -difference)
-    right, clusters = (signed > 0).astype(float), [str(number) for number in range(20_000)]
+    right, clusters = (signed > 0).astype(float), [str(number) for number in range(4000)]
     good = calibration_error(sigmoid(signed), right, clusters)
     bad = calibration_error(sigmoid(5 * signed), right, clusters)
-    assert good.value < 0.015 and good.low <= good.value <= good.high
+    assert good.value < 0.03 and good.low <= good.value <= good.high
     # the textbook's words: mean over bins of |accuracy − confidence|, weighted by size
     sure = np.maximum(sigmoid(5 * signed), 1 - sigmoid(5 * signed))
     expected = 0.0
@@ -73,17 +73,17 @@ def test_a_calibrated_model_has_little_error_and_one_too_sure_of_itself_much() -
 
 def test_the_reliability_table_holds_every_decided_pair_and_the_temperature_mends_it() -> None:
     rng = np.random.default_rng(2)
-    difference = rng.normal(0, 2, 4000)
-    signed = np.where(rng.random(4000) < sigmoid(difference), difference, -difference)
+    difference = rng.normal(0, 2, 1000)
+    signed = np.where(rng.random(1000) < sigmoid(difference), difference, -difference)
     pairs = [judged(3 * float(one), 0.0) for one in signed]
     found = reward_report(pairs, lambda d: sigmoid(d / 3))["calibration"]
-    assert sum(row["pairs"] for row in found["reliability"]) == 4000
-    assert found["expected_calibration_error"]["value"] < 0.03 < 0.1 < found["before_fitting"]["value"]
+    assert sum(row["pairs"] for row in found["reliability"]) == 1000
+    assert found["expected_calibration_error"]["value"] < 0.05 < 0.1 < found["before_fitting"]["value"]
     assert all(row["interval"][0] <= row["was"] <= row["interval"][1] for row in found["reliability"])
     assert found["log_loss"]["value"] == pytest.approx(float(-np.log(sigmoid(signed)).mean()), abs=1e-3)
 
 
-def lengthy(taste: float, count: int = 600) -> list[Judged]:
+def lengthy(taste: float, count: int = 400) -> list[Judged]:
     """A model whose reward is a little truth and ``taste`` times the length, on pairs where length tells nothing."""
     rng = np.random.default_rng(3)
     pairs = []
@@ -106,7 +106,7 @@ def test_a_taste_for_length_is_seen_and_its_absence_too() -> None:
         fond["length"]["accuracy_better_is_longer"]["value"]
         > fond["length"]["accuracy_better_is_shorter"]["value"] + 0.3
     )
-    assert fond["ties"] == 300
+    assert fond["ties"] == 200
 
 
 def test_ties_alone_are_refused() -> None:

@@ -20,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mimovl.errors import DataError
-from mimovl.evaluate.statistics import RESAMPLES, Estimate, bootstrap_mean, clustered_proportion, wilson_interval
+from mimovl.evaluate.statistics import (
+    CHUNK_ELEMENTS,
+    RESAMPLES,
+    Estimate,
+    bootstrap_mean,
+    clustered_proportion,
+    wilson_interval,
+)
 
 __all__ = ["BINS", "Judged", "calibration_error", "report_text", "reward_report"]
 
@@ -153,9 +160,12 @@ def calibration_error(win: Floats, right: Floats, clusters: Sequence[str], *, se
     value = float(np.abs(gaps.sum(0)).sum() / len(sure))
     if len(numbers) < 2:
         return Estimate(value, 0.0, 1.0, len(sure), len(numbers))
-    draws = np.random.default_rng(seed).multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), RESAMPLES)
-    errors = np.abs(draws @ gaps).sum(1) / (draws @ sizes)
-    low, high = np.quantile(errors, [0.025, 0.975])
+    rng, even, errors = np.random.default_rng(seed), np.full(len(numbers), 1 / len(numbers)), []
+    chunk = max(1, CHUNK_ELEMENTS // len(numbers))
+    for start in range(0, RESAMPLES, chunk):
+        draws = rng.multinomial(len(numbers), even, size=min(chunk, RESAMPLES - start)).astype(np.float64)
+        errors.append(np.abs(draws @ gaps).sum(1) / (draws @ sizes))
+    low, high = np.quantile(np.concatenate(errors), [0.025, 0.975])
     return Estimate(value, min(float(low), value), max(float(high), value), len(sure), len(numbers))
 
 
