@@ -37,6 +37,9 @@ ARROWS: dict[str, set[str]] = {
     "evaluate": {"verify", "generate"},
     "curate": {"data", *STORE},
     "report": {"evaluate", *STORE},
+    # What models prefer, as pairs; how well a reward model tells, with evaluation's intervals. It sees generation only
+    # as the ``Generate`` protocol and training not at all.
+    "preference": {"data", "evaluate"},
     # Leaves that several steps use.
     "team": set(),
     "atomic": set(),

@@ -11,6 +11,8 @@
     mimovl report runs/tiny                               write report.html again
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
     mimovl reward serve --port 8000                       rewards over HTTP
+    mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
+    mimovl reward train recipes/reward-tiny.yaml --out rm a reward model from pairs, and what it is worth
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
 is imported inside its command, so that ``mimovl --help`` answers at once.
@@ -36,6 +38,8 @@ __all__ = ["app", "main"]
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
     "evaluate": "run the same command again to resume: answers so far are kept",
+    "reward": "run the same command again; a training goes on where it was",
+    "preference": "run the same command again to resume: answers and rankings so far are kept",
 }
 
 
@@ -73,6 +77,8 @@ verify_app = _typer(help="Look at the graders.")
 app.add_typer(verify_app, name="verify")
 reward_app = _typer(help="Reward completions.")
 app.add_typer(reward_app, name="reward")
+preference_app = _typer(help="Which answers are preferred.")
+app.add_typer(preference_app, name="preference")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
@@ -320,6 +326,36 @@ def reward_serve(
     from mimovl.reward.serve import serve
 
     serve(port, host=host, config=config, workers=workers)
+
+
+@reward_app.command("train")
+def reward_train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/reward-tiny.yaml.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Its folder; an unfinished one resumes.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a reward model on pairs; print accuracy, calibration and taste for length on pairs held out."""
+    from mimovl.pipeline.reward_train import train_reward_model
+
+    train_reward_model(recipe, out, overrides or [])
+    print(f"model: {out / 'model'}\nreport: {out / 'report.json'}")
+
+
+@preference_app.command("collect")
+def preference_collect(
+    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: prompts, generators, ranker.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pairs to make.")],
+    overrides: Overrides = None,
+) -> None:
+    """Have several models answer and a ranker judge, each pair in both orders; ties and disagreements are kept."""
+    from mimovl.pipeline.collect import collect
+
+    summary = collect(recipe, out, overrides or [])
+    verdicts = ", ".join(f"{count} {name}" for name, count in summary["verdicts"].items())
+    place = summary["first_place_preferred"]
+    low, high = place["interval"]
+    print(f"{out}: {summary['pairs']} pairs of {summary['prompts']} prompts ({verdicts})")
+    print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
 
 
 def _pair(entry: str) -> tuple[str, str]:

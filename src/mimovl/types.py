@@ -126,7 +126,7 @@ class PackedBatch:
     positions: torch.Tensor
     """Multimodal rotary positions (time, height, width), shape (3, N)."""
     cu_seqlens: torch.Tensor
-    """Where each sample starts, shape (S + 1,), int32; the last entry is N."""
+    """Where each sample (of a preference: each conversation) starts, shape (S + 1,), int32; the last entry is N."""
     labels: torch.Tensor
     """The token to predict *at* each position (already shifted), ``IGNORE_INDEX`` where none, shape (N,)."""
     loss_weights: torch.Tensor

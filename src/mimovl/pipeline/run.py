@@ -33,9 +33,9 @@ from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
 from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
 from mimovl.pipeline.inputs import check_mixture, training_samples
 from mimovl.pipeline.progress import Display, StepProgress
+from mimovl.pipeline.same_recipe import same_recipe
 from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
-from mimovl.recipe_yaml import KeyPath, read_yaml
 from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
@@ -78,7 +78,7 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
     recipe, folder = loaded.recipe, Path(out)
     _check_start(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    _same_recipe(folder, dump_recipe(loaded))
+    same_recipe(folder, dump_recipe(loaded))
     return run_team(recipe.workers, _work, (recipe, folder))
 
 
@@ -340,42 +340,3 @@ def _check_start(recipe: Recipe) -> None:
             f"{recipe.rl.name} has no prompts; give data.prompts items of sources with the tasks it names"
             + (", which imported data cannot do yet" if recipe.data.imported else "")
         )
-
-
-def _same_recipe(folder: Path, text: str) -> None:
-    """Keep the effective recipe with the run, and refuse to mix two.
-
-    Raises:
-        RecipeError: the folder holds a run of another recipe; names the first line that differs.
-    """
-    path = folder / "recipe.yaml"
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-        return
-    texts = path.read_text(encoding="utf-8"), text
-    trees = [read_yaml(words, str(path)) for words in texts]
-    old, new = (dict(_written(tree.value)) for tree in trees)
-    differ = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
-    if not differ:
-        return
-    places = [tree.lines.get(differ[0], 0) for tree in trees]
-    had, has = (
-        words.splitlines()[place - 1].strip() if place else "(nothing)"
-        for words, place in zip(texts, places, strict=True)
-    )
-    where = f"{path}:{places[0]}" if places[0] else str(path)
-    raise RecipeError(
-        f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
-        "choose another --out, or delete the folder to start again"
-    )
-
-
-def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """All that is set, each value under its path: what a newer version can do and nobody asked for is no difference."""
-    if isinstance(value, dict | list) and value:
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _written(inner, (*keys, key))
-    elif value is not None:
-        yield keys, value

@@ -12,8 +12,9 @@ from mimovl.train.parallel_config import ParallelConfig
 
 __all__ = ["LoadingConfig", "OptimizerConfig", "PartName", "StageConfig"]
 
-PartName = Literal["vision", "projector", "language", "attributes"]
-"""Parts of the model; ``attributes`` is the throwaway embedding of the base (pipeline/attribute_reader)."""
+PartName = Literal["vision", "projector", "language", "attributes", "reward"]
+"""Parts of the model; ``attributes`` is the throwaway embedding of the base (pipeline/attribute_reader), ``reward`` the
+head of a reward model."""
 Positive = Annotated[float, Field(gt=0)]
 
 

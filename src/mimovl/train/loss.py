@@ -5,7 +5,9 @@ Legend: N tokens, M tokens with a label, E hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -13,7 +15,25 @@ from mimovl.model import VisionLanguageModel
 from mimovl.train.linear_cross_entropy import linear_cross_entropy
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
-__all__ = ["LanguageModelLoss", "language_model_loss", "token_losses"]
+__all__ = ["LanguageModelLoss", "Objective", "SummedLoss", "language_model_loss", "token_losses"]
+
+
+class SummedLoss(Protocol):
+    """What a stage makes small: a sum over a pack, so that any number of packs can share one normaliser."""
+
+    @property
+    def total(self) -> torch.Tensor:
+        """The sum, which can be differentiated."""
+        ...
+
+    @property
+    def by_source(self) -> dict[str, tuple[float, int]]:
+        """Summed loss and what it is counted by, of each data source."""
+        ...
+
+
+Objective = Callable[[VisionLanguageModel, PackedBatch], SummedLoss]
+"""Loss of a pack, to be divided by the labels of all packs of a step."""
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,9 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
         part.requires_grad_(name in parts)
 
 
-_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight")
-"""Matrices with a row for each token or class: Muon would move rows that had no gradient."""
+_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight", "score.weight")
+"""Matrices with a row for each token or class, of which Muon would move rows that had no gradient, and the one row of
+a reward head."""
 
 
 class Optimizer:

@@ -27,7 +27,7 @@ from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.config import StageConfig
 from mimovl.train.loaders import DropList, Samples, stage_loaders
-from mimovl.train.loss import language_model_loss
+from mimovl.train.loss import Objective, language_model_loss
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
 from mimovl.types import PackedBatch
 
@@ -124,6 +124,7 @@ def train_stage(
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
+    objective: Objective = language_model_loss,
 ) -> VisionLanguageModel:
     """Train one stage, or what is left of it.
 
@@ -136,6 +137,7 @@ def train_stage(
         seed: fixes the order of samples.
         progress: shows loss, speed and time left.
         team: processes that share each step's packs; losses do not depend on their number.
+        objective: what is made small, by default the next-token loss; it is divided by a step's labels.
 
     Returns:
         The trained model.
@@ -160,7 +162,7 @@ def train_stage(
         log = (
             stack.enter_context(closing(MetricsLog(out / "metrics.jsonl", step=counters.step))) if team.leads else None
         )
-        _train(model, optimizer, data, stage, counters, log, out, progress, team)
+        _train(model, optimizer, data, stage, counters, log, out, progress, team, objective)
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -185,6 +187,7 @@ def _train(
     out: Path,
     progress: Progress | None,
     team: Team,
+    objective: Objective,
 ) -> None:
     """The steps that are left, each logged, with a resume point now and then."""
     saved = time.monotonic()
@@ -193,7 +196,7 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, data, stage, factor, counters, team)
+        figures = _step(model, optimizer, data, stage, factor, counters, team, objective)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
         speed = figures["step_tokens"] / elapsed
@@ -230,6 +233,7 @@ def _step(
     factor: float,
     counters: _Counters,
     team: Team,
+    objective: Objective,
 ) -> dict[str, Any]:
     """One optimizer step over ``stage.packs`` packs, normalised by the labels of all of them."""
     drawn = data.draw()
@@ -237,7 +241,7 @@ def _step(
     packs: list[dict[str, Any]] = []
     for batch, _ in drawn:
         batch = batch.to(model.device)
-        loss = language_model_loss(model, batch)
+        loss = objective(model, batch)
         further = model.auxiliary_loss(batch)
         total = loss.total if further is None else loss.total + further
         if total.requires_grad:  # text alone teaches a frozen language model nothing
