@@ -2,13 +2,17 @@
 
 import importlib.util
 import json
+import os
+import struct
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
 from mimovl.errors import MissingExtraError, UsageError
-from mimovl.train import Tracking, TrackingConfig, check_trackers, train_stage
+from mimovl.train import Tracking, TrackingConfig, check_trackers, trackers, train_stage
 from mimovl.train.trackers import TITLES, flatten
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
@@ -85,7 +89,7 @@ class Broken:
 
 def test_a_tracker_that_fails_is_left_behind_with_one_warning_and_the_training_goes_on(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: True)
-    monkeypatch.setitem(vars(__import__("mimovl.train.trackers", fromlist=["_"]))["_OPENERS"], "wandb", Broken)
+    monkeypatch.setitem(trackers._OPENERS, "wandb", Broken)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         train(tmp_path / "1-a", tracking(tmp_path, "wandb"))
@@ -140,13 +144,11 @@ def test_wandb_offline_writes_what_metrics_say_and_sends_nothing(tmp_path, monke
 
 
 def _wandb_records(path: Path):
-    """History lines and run records of an offline file, read with wandb's own reader."""
+    """History lines and run records of an offline file."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
-    store, history, runs = DataStore(), [], []
-    store.open_for_scan(str(path))
-    while (data := store.scan_data()) is not None:
+    history, runs = [], []
+    for data in _leveldb_log(path.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -158,12 +160,24 @@ def _wandb_records(path: Path):
     return history, runs
 
 
+def _leveldb_log(data: bytes):
+    """Records of a file in LevelDB's log format behind wandb's header of seven bytes; wandb ships no reader of it."""
+    assert data[:4] == b":W&B"
+    place, parts = 7, b""
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:  # the rest of a block that holds no header
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+
 def test_trackio_keeps_what_metrics_say(tmp_path) -> None:
     pytest.importorskip("trackio", reason="pip install 'mimovl[trackio]'")
-    import os
-    import subprocess
-    import sys
-
     # In a process of its own: trackio reads TRACKIO_DIR when it is imported, and keeps threads.
     script = (
         "import sys, pathlib; from tests.train import test_trackers as t\n"
