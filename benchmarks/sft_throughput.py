@@ -11,9 +11,9 @@ All sides start from one checkpoint and are handed tensors, so none decodes or t
     trl           trl.SFTTrainer, eight samples a step in random order, padded to the longest
     trl_sorted    the same in the order of transformers' length-grouped sampling over all 512
     hand_packed   a plain loop over transformers' class, on packs like ours: position_ids [4, 1, L], whose first row
-                  starts again with each sample, no mask, sdpa. transformers finds the samples by that row and builds a
-                  dense block-diagonal mask, so attention is that of the samples alone (checked below), and the work of
-                  it is that of every pair in the pack
+                  starts again with each sample, no mask, no cache, sdpa. transformers finds the samples by that row
+                  and builds a dense block-diagonal mask, so attention is that of the samples alone (checked below; with
+                  its cache on, as it is by default, it would leak), at the cost of every pair in the pack
 
 TRL's defaults are changed in its favour: no gradient checkpointing, float32 as everywhere here. Its loss, metrics,
 fused output head and dataloader are its own.
@@ -123,7 +123,7 @@ def padded(samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
     }
 
 
-def packed_by_hand(samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+def packed_by_hand(samples: Sequence[Encoded]) -> dict[str, Any]:
     """One row without padding; the first row of the positions counts each sample from 0."""
     text = torch.cat([torch.arange(sample.num_tokens) for sample in samples])
     positions = torch.cat([sample.positions for sample in samples], dim=1)
@@ -131,6 +131,7 @@ def packed_by_hand(samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         "input_ids": torch.cat([sample.tokens for sample in samples])[None],
         "position_ids": torch.cat([text[None], positions])[:, None],
         "labels": torch.cat([shifted(sample) for sample in samples])[None],
+        "use_cache": False,
         **visual_inputs(samples),
     }
 
@@ -138,7 +139,6 @@ def packed_by_hand(samples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
 # ---------------------------------------------------------------- the sides: each trains and returns (tokens, seconds)
 
 Side = Callable[[int], tuple[int, float]]
-Inputs = dict[str, torch.Tensor]
 
 
 class Ready(Processor):
@@ -190,7 +190,7 @@ def hand_packed(twin: Any, samples: Sequence[Encoded], length: int, steps: int) 
         chosen = [[samples[number] for number in packs[(rep * steps + step) % len(packs)]] for step in range(steps)]
         started = time.perf_counter()
         for members in chosen:
-            twin(**packed_by_hand(members), use_cache=False).loss.backward()
+            twin(**packed_by_hand(members)).loss.backward()
             torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

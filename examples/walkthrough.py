@@ -2,7 +2,7 @@
 
     python examples/walkthrough.py [FOLDER]
 
-It tells the story of MiMo-VL (arXiv 2506.03569) with the real parts, only small: a drawn world for the web, 5 million
+It tells the story of MiMo-VL (arXiv 2506.03569) with the real parts, only small: a drawn world for the web, 3 million
 parameters for 7 billion, 60 steps for months. Each chapter names its section of the paper and the file to read next.
 A whole run, with all four stages, is ``mimovl run recipes/tiny.yaml --out runs/tiny``.
 """
@@ -71,12 +71,13 @@ def main(folder: Path) -> dict[str, float]:
     # One item becomes one conversation: its questions in random order, some answered with thought, some /no_think.
     kept = [item for item in train if item.id not in removed]
     samples = Samples(to_training_sample(item, rng=rng, thinking_share=0.2, max_turns=6) for item in kept)
-    for message in samples[0].messages[:2]:
+    shown = next(sample for sample in samples if sample.language == "en")
+    for message in shown.messages[:2]:
         parts = [part.text if part.type == "text" else f"<{part.type}>" for part in message.content]
         print(f"{message.role:>10}: {' '.join(parts)!r}")
     figures |= {"samples": len(samples), "dropped": len(removed)}
 
-    chapter("2. The model", "P §2.1, appendix B → src/mimovl/model/vlm.py (start there: 146 lines)")
+    chapter("2. The model", "P §2.1, appendix B → src/mimovl/model/vlm.py, decoder.py, vision_encoder.py")
     # A vision tower and a language model that were each trained alone; the projector between them is new.
     base = embedded_base().folder
     model, processor = load_checkpoint(base), Processor.load(base)
@@ -149,17 +150,20 @@ def main(folder: Path) -> dict[str, float]:
     before = policy_terms(model, pack, engine.forbidden)
     before.loss.backward()
     optimizer.step()
-    after = policy_terms(model, pack, engine.forbidden)
+    with torch.no_grad():
+        after = policy_terms(model, pack, engine.forbidden)
+    objective = [-float(terms.loss.detach()) for terms in (before, after)]
     gap = before.logprob_gap / before.num_tokens
     print(f"sampling and training log-probabilities differ by {gap:.1e} a token: truly on-policy")
-    print(f"one update took the objective Σ A·log π from {-float(before.loss):.4f} to {-float(after.loss):.4f}")
-    figures |= {"gap": gap, "objective before": -float(before.loss), "objective after": -float(after.loss)}
+    print(f"one update took the objective Σ A·log π from {objective[0]:.4f} to {objective[1]:.4f}")
+    figures |= {"gap": gap, "objective before": objective[0], "objective after": objective[1]}
 
     chapter("7. Evaluation", "P §4 → src/mimovl/evaluate/runner.py, statistics.py")
+    # Held-out scenes only. A minute of training answers little; `make demo` trains for ten and answers most.
     asked = [question for item in heldout for question in to_questions(item)[:1]]
     for task, score in evaluate(engine, asked, None, folder / "scores", modes=["no_think"]).items():
         low, high = score["interval"]
-        print(f"{task:12} {score['score']:.2f}  95 % interval [{low:.2f}, {high:.2f}]  n={score['n']}")
+        print(f"{task:16}{score['score']:.2f}  95 % interval [{low:.2f}, {high:.2f}]  n={score['n']}")
 
     chapter("8. Out into the world", "→ src/mimovl/model/hf_checkpoint.py")
     # A checkpoint is a Hugging Face Qwen2.5-VL folder: transformers, vLLM and llama.cpp's converter read it as it is.

@@ -192,7 +192,7 @@ def test_trackio_keeps_what_metrics_say(tmp_path) -> None:
         [sys.executable, "-c", script, str(tmp_path)], env=environment, capture_output=True, text=True
     )
     assert not done.returncode, done.stderr
-    run, history = json.loads(done.stdout.splitlines()[-1])
+    run, history = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
     assert run.startswith("a run/3-general-") and [line["step"] for line in history] == [1, 2, 3, 4]
     for name in NAMES:
         assert [line[name] for line in history] == pytest.approx(expected(tmp_path / "3-general", name), rel=1e-6)

@@ -207,12 +207,13 @@ class _Trackio:
             auto_log_gpu=False,
             auto_log_cpu=False,
         )
+        self._finish: Any = trackio.finish  # of the current run, which is ours; the run's own would leave it current
 
     def log(self, figures: Mapping[str, float], step: int) -> None:
         self._run.log({name: value for name, value in figures.items() if name != "step"}, step=step)
 
     def close(self) -> None:
-        self._run.finish()
+        self._finish()
 
 
 _OPENERS: dict[str, type[_TensorBoard] | type[_Wandb] | type[_Trackio]] = {
