@@ -82,9 +82,10 @@ def matmul_rate(seconds: float = 1.0) -> float:
 def step(model: VisionLanguageModel, optimizer: Optimizer, batch: PackedBatch) -> float:
     """One step as the trainer makes it; its loss."""
     loss = language_model_loss(model, batch)
-    (loss.total / loss.num_tokens).backward()  # type: ignore[no-untyped-call]
+    mean = loss.total / loss.num_tokens
+    mean.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return float(loss.total / loss.num_tokens)
+    return float(mean.detach())
 
 
 def check_count(model: VisionLanguageModel, optimizer: Optimizer, length: int) -> None:

@@ -226,11 +226,12 @@ def trl(twin: Any, batches: Callable[[int], list[list[Encoded]]]) -> Side:
 
 def trl_trainer(twin: Any, samples: Sequence[Encoded], folder: Path) -> Any:
     """TRL's trainer over samples in the order given; each row is tokens and the sample's number."""
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
+    disable_progress_bars()
     rows = {"input_ids": [one.tokens.tolist() for one in samples], "number": list(range(len(samples)))}
     config = SFTConfig(
         str(folder),
@@ -342,6 +343,7 @@ def main() -> None:
         print(json.dumps(report))
         return
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     has_trl = importlib.util.find_spec("trl") is not None
     if not has_trl:
         print("TRL is not installed, so there is no ratio to it; run: pip install 'mimovl[benchmarks]'")

@@ -124,7 +124,7 @@ def main(folder: Path) -> dict[str, float]:
 
     chapter("6. Reinforcement learning", "P §3.3, equations 1 and 2 → src/mimovl/rl/trainer.py, generate/engine.py")
     # A group of answers to each question, drawn by the very parameters that will learn from them.
-    questions = [to_questions(item)[0] for item in heldout if item.turns and item.source == "world/grounding"]
+    questions = [to_questions(item)[0] for item in kept if item.source == "world/grounding"]
     engine, router = Engine(model, processor, slots=64), RewardRouter()
     requests = [
         Request(question, SamplingParams(temperature=1.0, max_tokens=48, seed=number), num_samples=8, thinking=False)
