@@ -1,13 +1,14 @@
 """Real tokens a second of supervised fine-tuning: ours, packed, beside TRL padded and sorted, and transformers packed.
 
     pip install 'mimovl[benchmarks]'
-    python benchmarks/sft_throughput.py [--reps 4] [--batches 4] [--threads 2]
+    python benchmarks/sft_throughput.py [--reps 4] [--batches 4] [--length 8192] [--threads 2]
 
 A Qwen2.5-VL-shaped model of 30 million parameters, float32, AdamW, everything trained; 512 samples with one picture
-(60 %), two (10 %) or none (30 %), of 56 to 448 pixels a side, and log-normal texts of which the answer carries loss.
-All sides start from one checkpoint and are handed tensors, so none decodes or tokenizes.
+(60 %), two (10 %) or none (30 %), of 56 to 448 pixels a side, and answers of log-normal length, median 120 tokens, as
+short captions and long reasoning together have; the answer carries loss. All sides start from one checkpoint and are
+handed tensors, so none decodes or tokenizes.
 
-    ours          train_stage: packs of about eight samples' tokens, with its loader, logs and gauges
+    ours          train_stage: packs of 8,192 tokens, as in MiMo-VL's stages 1 to 3, with loader, logs and gauges
     trl           trl.SFTTrainer, eight samples a step in random order, padded to the longest
     trl_sorted    the same in the order of transformers' length-grouped sampling over all 512
     hand_packed   a plain loop over transformers' class, on packs like ours: position_ids [4, 1, L], whose first row
@@ -19,8 +20,9 @@ TRL's defaults are changed in its favour: no gradient checkpointing, float32 as 
 fused output head and dataloader are its own.
 
 First the losses of ours and theirs must agree to 1e-4 on the same samples, one by one, padded, and packed by hand. Then
-the sides take turns, ``reps`` times, every rep on other samples; tokens are counted without padding. The last line is
-JSON: ``ratio`` is ours over TRL's padded speed, the median over reps; the other ratios stand beside it.
+the sides take turns, ``reps`` times, every rep on other samples, as many tokens each as TRL's ``batches`` hold, in
+whole packs; tokens are counted without padding. Padding and pack length decide much, so both are reported. The last
+line is JSON: ``ratio`` is ours over TRL's padded speed, the median over reps; the other ratios stand beside it.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ CONFIG = ModelConfig(
 
 
 def draw_samples(count: int, seed: int = 0) -> list[Encoded]:
-    """Samples as tensors: pictures of varied size and shape, prompts of 12 tokens, answers of 8 to 1,500."""
+    """Samples as tensors: pictures of varied size and shape, prompts of 12 tokens, answers of 8 to 4,096."""
     rng = np.random.default_rng(seed)
     drawn = []
     for number in range(count):
@@ -82,7 +84,7 @@ def draw_samples(count: int, seed: int = 0) -> list[Encoded]:
             visuals.append(VisualSpan(len(tokens), (1, rows, columns), 0.0))
             tokens += [CONFIG.image_token_id] * (rows * columns // 4) + [CONFIG.vision_end_token_id]
         prompt = len(tokens) + 12
-        answer = int(np.clip(rng.lognormal(np.log(90), 1.0), 8, 1500))
+        answer = int(np.clip(rng.lognormal(np.log(120), 1.2), 8, 4096))
         tokens += rng.integers(1280, CONFIG.language.vocab_size, 12 + answer).tolist()
         labels = torch.full((len(tokens),), IGNORE_INDEX)
         labels[prompt - 1 : -1] = torch.tensor(tokens[prompt:])
@@ -326,13 +328,14 @@ def check(model: VisionLanguageModel, twin: Any, samples: Sequence[Encoded], wit
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reps", type=int, default=4)
-    parser.add_argument("--batches", type=int, default=4, help="steps of each side in a rep")
+    parser.add_argument("--batches", type=int, default=4, help="TRL's steps in a rep; the packed sides' follow")
+    parser.add_argument("--length", type=int, default=8192, help="tokens of a pack; no sample is longer than 4,700")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     samples = draw_samples(SAMPLES)
     lengths = [sample.num_tokens for sample in samples]
-    length = max(max(lengths), round(BATCH * statistics.mean(lengths)))
+    steps = max(1, round(args.batches * BATCH * statistics.mean(lengths) / args.length))
     report: dict[str, Any] = {"benchmark": "sft_throughput", "ratio": None}
     try:
         import transformers
@@ -358,18 +361,16 @@ def main() -> None:
         }
     size = sum(model.num_parameters().values())
     grouped = {"trl": random_batches(samples, args.batches), "trl_sorted": sorted_batches(samples, args.batches)}
-    print(
-        f"{size / 1e6:.1f} M parameters, {SAMPLES} samples of {statistics.mean(lengths):.0f} tokens, packs of {length}"
-    )
+    about = f"{SAMPLES} samples of {statistics.mean(lengths):.0f} tokens"
+    print(f"{size / 1e6:.1f} M parameters, {about}, packs of {args.length}")
     report |= check(model.train(), twins["trl" if has_trl else "hand_packed"], samples[:BATCH], has_trl)
 
     sides: dict[str, Side] = {
-        "ours": ours(model, samples, length, args.batches),
-        "hand_packed": hand_packed(twins["hand_packed"], samples, length, args.batches),
+        "ours": ours(model, samples, args.length, steps),
+        "hand_packed": hand_packed(twins["hand_packed"], samples, args.length, steps),
         **{name: trl(twins[name], grouped[name]) for name in grouped if has_trl},
     }
     speeds: dict[str, list[float]] = {name: [] for name in sides}
-    ours(model, samples, length, 1)(10**6)  # libraries load, allocators settle
     for rep in range(args.reps):
         for name in list(sides)[:: 1 if rep % 2 == 0 else -1]:
             tokens, seconds = sides[name](rep)
@@ -386,7 +387,7 @@ def main() -> None:
     report["ratio"] = report.get("ratio_trl")
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     versions |= {"trl": importlib.metadata.version("trl")} if has_trl else {}
-    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "length": length, **versions}
+    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "steps": steps, **versions}
     print(json.dumps(report))
 
 
