@@ -40,7 +40,7 @@ from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
 from mimovl.team import Team, run_team
-from mimovl.train import peak_memory_mb, train_stage
+from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
 from mimovl.train.checkpoint import is_finished
 
 __all__ = ["run"]
@@ -72,6 +72,7 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
     Raises:
         RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
         CheckpointError: the checkpoint it starts from cannot be used.
+        MissingExtraError: it asks for a tracker that is not installed.
         UsageError: it starts from the embedded base, and this installation has none.
     """
     loaded = load_recipe(recipe_path, overrides)
@@ -110,10 +111,12 @@ class _Runner:
         self.log = log
         self.team = team
         self.number = 0
+        values, tracking = recipe.model_dump(mode="json", exclude_none=True), recipe.tracking
+        self.tracking = Tracking(tracking, folder, recipe.name, values) if tracking else None
 
     def run(self) -> None:
         """Do every step that is not done."""
-        recipe, team = self.recipe, self.team
+        recipe, seed, team, tracking = self.recipe, self.recipe.seed, self.team, self.tracking
         self._data()
         self._check_mixtures()
         start = self._start()
@@ -132,18 +135,16 @@ class _Runner:
             title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 samples = training_samples(recipe.data, self._training_data(), stage)
-                model = train_stage(
-                    model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
-                )
+                options: dict[str, Any] = dict(seed=seed, progress=progress, team=team, tracking=tracking)
+                model = train_stage(model, processor, samples, stage, step.folder, **options)
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
         if recipe.rl:
             step = self._next(recipe.rl.name)
             title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
-                model = train_policy(
-                    model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress, team=team
-                )
+                options = dict(seed=seed, progress=progress, team=team, tracking=tracking)
+                model = train_policy(model, processor, prompts, recipe.rl, step.folder, **options)
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
 
     def _next(self, name: str) -> _Step:
@@ -330,6 +331,7 @@ def _machine() -> dict[str, Any]:
 
 def _check_start(recipe: Recipe) -> None:
     """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
+    check_trackers(recipe.tracking)
     if not recipe.stages and not recipe.rl:
         return
     check_sources(recipe.data.sources or {})

@@ -15,31 +15,33 @@ __all__ = ["same_recipe"]
 def same_recipe(folder: Path, text: str) -> None:
     """Keep the effective recipe with the run, and refuse to mix two.
 
+    Who watches, and what is done about a step that went wrong, may change: a run that stopped for that must go on.
+
     Raises:
         RecipeError: the folder holds a run of another recipe; names the first line that differs.
     """
     path = folder / "recipe.yaml"
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-        return
-    texts = path.read_text(encoding="utf-8"), text
-    trees = [read_yaml(words, str(path)) for words in texts]
-    old, new = (dict(_written(tree.value)) for tree in trees)
-    differ = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
-    if not differ:
-        return
-    places = [tree.lines.get(differ[0], 0) for tree in trees]
-    had, has = (
-        words.splitlines()[place - 1].strip() if place else "(nothing)"
-        for words, place in zip(texts, places, strict=True)
-    )
-    where = f"{path}:{places[0]}" if places[0] else str(path)
-    raise RecipeError(
-        f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
-        "choose another --out, or delete the folder to start again"
-    )
+    if path.is_file():
+        texts = path.read_text(encoding="utf-8"), text
+        trees = [read_yaml(words, str(path)) for words in texts]
+        old, new = (dict(_written(tree.value)) for tree in trees)
+        changed = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
+        if not changed:
+            return
+        if differ := [keys for keys in changed if keys[0] != "tracking" and "spikes" not in keys]:
+            places = [tree.lines.get(differ[0], 0) for tree in trees]
+            had, has = (
+                words.splitlines()[place - 1].strip() if place else "(nothing)"
+                for words, place in zip(texts, places, strict=True)
+            )
+            where = f"{path}:{places[0]}" if places[0] else str(path)
+            raise RecipeError(
+                f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
+                "choose another --out, or delete the folder to start again"
+            )
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

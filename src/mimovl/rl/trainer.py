@@ -27,8 +27,9 @@ from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.prompts import PromptSource
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
-from mimovl.train import MetricsLog, Optimizer, Progress, learning_rate_factor, set_trainable
+from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
+from mimovl.train.metrics import Follower
 from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample
 
 __all__ = ["train_policy"]
@@ -56,6 +57,7 @@ def train_policy(
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
+    tracking: Tracking | None = None,
 ) -> VisionLanguageModel:
     """Improve a policy, or finish doing so.
 
@@ -69,6 +71,7 @@ def train_policy(
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
+        tracking: who is told the figures besides metrics.jsonl.
 
     Raises:
         DataError: a prompt cannot be used or rewarded.
@@ -85,8 +88,11 @@ def train_policy(
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:
-        log = stack.enter_context(closing(_Log(out, counters.step))) if team.leads else None
         easy = EasyPool(config.easy_share, seed=seed, names=counters.easy)
+        log = None
+        if team.leads:
+            trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
+            log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
         _train(engine, source, easy, router, optimizer, reference, config, counters, log, out, progress, team)
     done = {
         "steps": counters.step,
@@ -157,8 +163,8 @@ def _train(
 class _Log:
     """metrics.jsonl and rollouts.jsonl of a step."""
 
-    def __init__(self, out: Path, step: int) -> None:
-        self.metrics = MetricsLog(out / "metrics.jsonl", step=step)
+    def __init__(self, out: Path, step: int, followers: Sequence[Follower]) -> None:
+        self.metrics = MetricsLog(out / "metrics.jsonl", step=step, followers=followers)
         self.rollouts = MetricsLog(out / "rollouts.jsonl", step=step)
 
     def close(self) -> None:

@@ -46,6 +46,8 @@ class LanguageModelLoss:
     """Sum of the weights of labelled tokens."""
     by_source: dict[str, tuple[float, int]]
     """Summed loss and labelled tokens of each data source."""
+    by_sample: tuple[tuple[float, int], ...] = ()
+    """The same of each sample, in the order of the batch."""
 
 
 def token_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,7 +82,8 @@ def language_model_loss(model: VisionLanguageModel, batch: PackedBatch) -> Langu
     sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.cpu())
     counts = torch.bincount(segment.cpu(), minlength=num_samples)
     by_source: dict[str, tuple[float, int]] = {}
-    for source, summed, count in zip(batch.sources, sums.tolist(), counts.tolist(), strict=True):
+    by_sample = tuple(zip(sums.tolist(), counts.tolist(), strict=True))
+    for source, (summed, count) in zip(batch.sources, by_sample, strict=True):
         before = by_source.get(source, (0.0, 0))
         by_source[source] = (before[0] + summed, before[1] + count)
-    return LanguageModelLoss(total, float(batch.loss_weights[where].sum()), by_source)
+    return LanguageModelLoss(total, float(batch.loss_weights[where].sum()), by_source, by_sample)

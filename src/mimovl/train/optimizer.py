@@ -124,6 +124,18 @@ class Optimizer:
             optimizer.zero_grad(set_to_none=True)
         return norm
 
+    def norms(self) -> dict[str, float]:
+        """Norm of each part's gradients as they stand, before clipping."""
+        gradients: dict[str, list[torch.Tensor]] = {part: [] for part in self.peak}
+        for group in (group for optimizer in self.inner for group in optimizer.param_groups):
+            gradients[group["part"]] += [p.grad for p in group["params"] if p.grad is not None]
+        return {part: _float(nn.utils.get_total_norm(found)) for part, found in gradients.items()}
+
+    def clear(self) -> None:
+        """Forget the gradients: a step that is not taken."""
+        for optimizer in self.inner:
+            optimizer.zero_grad(set_to_none=True)
+
     def state_dict(self) -> list[dict[str, Any]]:
         """State of every inner optimizer."""
         return [optimizer.state_dict() for optimizer in self.inner]
@@ -132,3 +144,8 @@ class Optimizer:
         """Restore :meth:`state_dict`."""
         for optimizer, inner in zip(self.inner, state, strict=True):
             optimizer.load_state_dict(inner)
+
+
+def _float(norm: torch.Tensor) -> float:
+    """A norm as a number; of sharded gradients (DTensor) each process holds a share of it."""
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
