@@ -14,7 +14,7 @@ from typing import Any
 from mimovl.model import VisionLanguageModel
 from mimovl.plan import Load, count_flops
 from mimovl.train.config import StageConfig
-from mimovl.train.loss import LanguageModelLoss
+from mimovl.train.loss import LanguageModelLoss, SummedLoss
 from mimovl.train.peak import Peak, machine_peak
 from mimovl.train.spikes import SampleLoss, SpikeConfig, SpikeWatch
 from mimovl.types import PackedBatch
@@ -56,10 +56,11 @@ class Gauges:
         """Closes the spike watch's file."""
         return closing(self.spikes)
 
-    def pack(self, batch: PackedBatch, loss: LanguageModelLoss) -> dict[str, Any]:
+    def pack(self, batch: PackedBatch, loss: SummedLoss) -> dict[str, Any]:
         """A pack's FLOPs of forward and backward, and the mean loss of each of its samples."""
         parts = count_flops(self._config, Load.of_batch(batch, self._config), self._trained)
-        means = [summed / count if count else None for summed, count in loss.by_sample] or [None] * len(batch.sources)
+        by_sample = loss.by_sample if isinstance(loss, LanguageModelLoss) else ()
+        means = [summed / count if count else None for summed, count in by_sample] or [None] * len(batch.sources)
         return {
             "flops": sum(part.model for part in parts.values()),
             "samples": list(map(SampleLoss, batch.sample_ids, batch.sources, means)),
