@@ -30,7 +30,7 @@ def running() -> Iterator[RunningService]:
         functions=FUNCTIONS,
         item_cpu_seconds=0.5,
         item_seconds=4.0,
-        worker_memory_mb=256,
+        worker_memory_mb=64,
         micro_batch=4,
         gather_seconds=0.05,
     )

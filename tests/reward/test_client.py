@@ -21,9 +21,9 @@ from mimovl.reward import RewardRouter, check_golden
 from mimovl.reward.client import AsyncRemoteRewards, RemoteRewards, ServiceUnavailableError
 from mimovl.reward.retry import RetryPolicy
 from mimovl.types import Completion, Gold, Media, Message, Outcome, Part, Sample, Verdict
-from tests.reward.running import RunningService, drop, slow, status
+from tests.reward.running import PATIENCE, RunningService, drop, slow, status
 
-QUICK = RetryPolicy(timeout=120.0, first_pause=0.01, longest_pause=0.05)
+QUICK = RetryPolicy(timeout=PATIENCE, first_pause=0.01, longest_pause=0.05, hedge_seconds=PATIENCE)
 
 
 @pytest.fixture

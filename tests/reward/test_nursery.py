@@ -44,7 +44,7 @@ def test_workers_answer_end_are_replaced_and_leave_nothing_behind(monkeypatch: p
     monkeypatch.setenv("MIMOVL_REWARD_TOKEN", "hush")
 
     async def story() -> None:
-        nursery = Nursery(WorkerSpec(FUNCTIONS, cpu_seconds=0.3, memory_mb=256))
+        nursery = Nursery(WorkerSpec(FUNCTIONS, cpu_seconds=0.5, memory_mb=64))
         await nursery.start()
         assert nursery.process is not None
         first, second = await nursery.fork(), await nursery.fork()
