@@ -18,14 +18,18 @@ ANSWERS = ("3", "There are 12 blue squares and 3 red circles.", "是")
 
 
 def test_a_text_reward_is_that_of_a_sequence_classifier_with_one_label(tmp_path: Path) -> None:
-    from transformers import Qwen2ForSequenceClassification
+    from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
     ids = {f"{kind}_token_id": small.tokenizer().id(f"<|{kind}_pad|>") for kind in ("image", "video")}
     folder = parts.mimo(tmp_path / "mimo", num_nextn_predict_layers=0)
     network = RewardNetwork(load_language_model(folder, **ids), seed=1)
     tensors = {f"model.{name}": value for name, value in network.language.state_dict().items() if "lm_head" not in name}
-    config = parts.mimo_classes()[0].from_pretrained(folder, num_labels=1, pad_token_id=0)
-    twin = Qwen2ForSequenceClassification(config).eval()
+    # the same layers under their library's own name
+    mimo = parts.mimo_classes()[0].from_pretrained(folder).to_dict()
+    own = {
+        key: mimo[key] for key in Qwen2Config().to_dict() if key in mimo and key not in ("model_type", "architectures")
+    }
+    twin = Qwen2ForSequenceClassification(Qwen2Config(**{**own, "num_labels": 1, "pad_token_id": 0})).eval()
     twin.load_state_dict({**tensors, "score.weight": network.reward.score.weight})
     encoded = [PROCESSOR.encode_answer(preference(), answer) for answer in ANSWERS]
     with torch.no_grad():
