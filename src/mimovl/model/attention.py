@@ -66,12 +66,12 @@ class PackedAttention:
             return q_NHD
         if segments.uniform:
             return self._stacked(q_NHD, k_NKD, v_NKD, segments.lengths[0])
-        # Cut and joined, not gathered by index: a gather's gradient is a scatter, which on a CPU is one slow loop.
-        pieces = [x.split(segments.runs) for x in (q_NHD, k_NKD, v_NKD)]
+        # Cut and joined, not gathered by index: whole runs are copied, or seen in place, and so are their gradients.
+        pieces = [torch.split(x, segments.runs) for x in (q_NHD, k_NKD, v_NKD)]
         mixed: dict[int, torch.Tensor] = {}
         for length, numbers in segments.groups.items():
             q, k, v = (_joined([piece[number] for number in numbers]) for piece in pieces)
-            parts = self._stacked(q, k, v, length).split([segments.runs[number] for number in numbers])
+            parts = torch.split(self._stacked(q, k, v, length), [segments.runs[number] for number in numbers])
             mixed |= zip(numbers, parts, strict=True)
         return torch.cat([mixed[number] for number in range(len(mixed))])
 
