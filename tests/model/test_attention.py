@@ -82,7 +82,7 @@ def test_equal_lengths_take_one_call(monkeypatch):
 
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [3, 3, 5, 2, 3, 5, 5, 1, 3]])
 def test_nothing_is_gathered_by_index_in_either_direction(lengths):
-    """The gradient of a gather is a scatter: one slow loop on a CPU."""
+    """The gradient of a gather is a scatter; that of a cut is a copy."""
     heads = [x.requires_grad_() for x in random_heads(sum(lengths))]
     with torch.profiler.profile() as profile:
         PackedAttention(Segments(cumulative(lengths)), causal=True)(0, *heads).square().sum().backward()

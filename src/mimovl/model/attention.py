@@ -66,7 +66,7 @@ class PackedAttention:
             return q_NHD
         if segments.uniform:
             return self._stacked(q_NHD, k_NKD, v_NKD, segments.lengths[0])
-        # Cut and joined, not gathered by index: a gather's gradient is a scatter, which on a CPU is one slow loop.
+        # Cut and joined, not gathered by index: whole runs are copied, or seen in place, and so are their gradients.
         pieces = [torch.split(x, segments.runs) for x in (q_NHD, k_NKD, v_NKD)]
         mixed: dict[int, torch.Tensor] = {}
         for length, numbers in segments.groups.items():
