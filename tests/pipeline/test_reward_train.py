@@ -15,7 +15,7 @@ from mimovl.reward.reward_model import CARD_FILE, differing
 from tests.pipeline.reward_recipe import recipe
 from tests.preference_pairs import about_the_world, preference, renamed
 
-CLOCK = ("tokens_per_second", "data_wait", "seconds", "memory_mb")
+CLOCK = ("tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "seconds", "memory_mb")
 
 
 def write(path: Path, values) -> Path:
