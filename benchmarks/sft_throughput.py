@@ -8,7 +8,9 @@ A Qwen2.5-VL-shaped model of 30 million parameters, float32, AdamW, everything t
 short captions and long reasoning together have; the answer carries loss. All sides start from one checkpoint and are
 handed tensors, so none decodes or tokenizes.
 
-    ours          train_stage: packs of 8,192 tokens, as in MiMo-VL's stages 1 to 3, with loader, logs and gauges
+    ours          train_stage: packs of 8,192 tokens, as in MiMo-VL's stages 1 to 3, with loader, logs and gauges;
+                  as mimovl run does it with two workers, in two processes of one thread, whose start is not counted
+                  (--processes 1: in one of two threads, like the peers)
     trl           trl.SFTTrainer, eight samples a step in random order, padded to the longest
     trl_sorted    the same in the order of transformers' length-grouped sampling over all 512
     hand_packed   a plain loop over transformers' class, on packs like ours: position_ids [4, 1, L], whose first row
@@ -22,12 +24,13 @@ fused output head and dataloader are its own.
 First the losses of ours and theirs must agree to 1e-4 on the same samples, one by one, padded, and packed by hand. Then
 the sides take turns, ``reps`` times, every rep on other samples, as many tokens each as TRL's ``batches`` hold, in
 whole packs; tokens are counted without padding. Padding and pack length decide much, so both are reported. The last
-line is JSON: ``ratio`` is ours over TRL's padded speed, the median over reps; the other ratios stand beside it.
+line is JSON: ``ratio`` is ours over TRL's padded speed, of all reps together; the other ratios stand beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -45,12 +48,14 @@ import torch
 from mimovl.data import Encoded, Processor, VisualSpan, collate, mrope_positions, pack
 from mimovl.model import LanguageConfig, ModelConfig, VisionConfig, VisionLanguageModel, build_model, save_checkpoint
 from mimovl.pipeline.assets import embedded_base
+from mimovl.team import Team, run_team
 from mimovl.train import StageConfig, language_model_loss, train_stage
 from mimovl.types import IGNORE_INDEX, Message, Part, Sample
 
 SAMPLES = 512
 BATCH = 8
 RATE = 1e-5
+PARTS: tuple[Any, ...] = ("vision", "projector", "language")
 TOLERANCE = 1e-4
 
 BASE = Processor.load(embedded_base().folder)
@@ -71,6 +76,7 @@ CONFIG = ModelConfig(
 ).with_vocabulary(8192, **TOKEN_IDS)
 
 
+@functools.cache
 def draw_samples(count: int, seed: int = 0) -> list[Encoded]:
     """Samples as tensors: pictures of varied size and shape, prompts of 12 tokens, answers of 8 to 4,096."""
     rng = np.random.default_rng(seed)
@@ -160,28 +166,36 @@ class Samples(list[Sample]):
         return [sample.source for sample in self]
 
 
-def ours(model: VisionLanguageModel, samples: Sequence[Encoded], length: int, steps: int) -> Side:
+def ours(length: int, steps: int, processes: int) -> Side:
+    """train_stage, as ``mimovl run`` calls it with so many ``workers``."""
+
+    def run(rep: int) -> tuple[int, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            run_team(processes, _train, (length, steps, processes, rep, folder))
+            last = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])
+        return last["tokens"], last["seconds"]
+
+    return run
+
+
+def _train(team: Team, length: int, steps: int, packs: int, seed: int, folder: str) -> None:
+    """One process of ours; all draw the same samples and weights."""
     said = (Message("assistant", (Part("text", "tensors already"),)),)
-    data = Samples(Sample(one.id, said, source=one.source, meta={"encoded": one}) for one in samples)
+    data = Samples(Sample(one.id, said, source=one.source, meta={"encoded": one}) for one in draw_samples(SAMPLES))
     stage = StageConfig(
         name="sft",
-        train=("vision", "projector", "language"),
-        learning_rate=dict.fromkeys(("vision", "projector", "language"), RATE),
+        train=PARTS,
+        learning_rate=dict.fromkeys(PARTS, RATE),
         mixture={"mixed": 1},
         length=length,
+        packs=packs,
         steps=steps,
         schedule="constant",
         warmup=0,
         save_seconds=1e9,
     )
-
-    def run(rep: int) -> tuple[int, float]:
-        with tempfile.TemporaryDirectory() as folder:
-            train_stage(model, Ready(BASE.tokenizer, BASE.template, CONFIG), data, stage, Path(folder), seed=rep)
-            last = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])
-        return last["tokens"], last["seconds"]
-
-    return run
+    processor = Ready(BASE.tokenizer, BASE.template, CONFIG)
+    train_stage(build_model(CONFIG, seed=0), processor, data, stage, Path(folder), seed=seed, team=team)
 
 
 def hand_packed(twin: Any, samples: Sequence[Encoded], length: int, steps: int) -> Side:
@@ -273,8 +287,11 @@ def random_batches(samples: Sequence[Encoded], count: int) -> Callable[[int], li
     return lambda rep: [whole[(rep * count + step) % len(whole)] for step in range(count)]
 
 
-def sorted_batches(samples: Sequence[Encoded], count: int) -> Callable[[int], list[list[Encoded]]]:
-    """Batches of an epoch in transformers' length-grouped order; a rep takes them from short to long, evenly spaced."""
+def sorted_batches(samples: Sequence[Encoded], count: int, reps: int) -> Callable[[int], list[list[Encoded]]]:
+    """Batches of an epoch in transformers' length-grouped order; a rep takes them from short to long, evenly spaced.
+
+    All reps together are evenly spaced too, so that neither short batches nor long ones have more than their part.
+    """
     from transformers.trainer_pt_utils import get_length_grouped_indices
 
     lengths = [sample.num_tokens for sample in samples]
@@ -282,7 +299,7 @@ def sorted_batches(samples: Sequence[Encoded], count: int) -> Callable[[int], li
     whole = [[samples[number] for number in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
     whole.sort(key=lambda batch: max(sample.num_tokens for sample in batch))
     stride = len(whole) // count
-    return lambda rep: [whole[(rep * 5) % stride + step * stride] for step in range(count)]
+    return lambda rep: [whole[(2 * rep + 1) * stride // (2 * reps) + step * stride] for step in range(count)]
 
 
 def padding(batches: Iterable[list[Encoded]]) -> float:
@@ -330,12 +347,14 @@ def main() -> None:
     parser.add_argument("--reps", type=int, default=4)
     parser.add_argument("--batches", type=int, default=4, help="TRL's steps in a rep; the packed sides' follow")
     parser.add_argument("--length", type=int, default=8192, help="tokens of a pack; no sample is longer than 4,700")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of the peers' process")
+    parser.add_argument("--processes", type=int, help="of ours, a thread each (1: one of --threads); default --threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     samples = draw_samples(SAMPLES)
     lengths = [sample.num_tokens for sample in samples]
-    steps = max(1, round(args.batches * BATCH * statistics.mean(lengths) / args.length))
+    processes = args.processes or args.threads
+    steps = max(1, round(args.batches * BATCH * statistics.mean(lengths) / (args.length * processes)))
     report: dict[str, Any] = {"benchmark": "sft_throughput", "ratio": None}
     try:
         import transformers
@@ -360,34 +379,39 @@ def main() -> None:
             for name in ("hand_packed", *(["trl", "trl_sorted"] if has_trl else []))
         }
     size = sum(model.num_parameters().values())
-    grouped = {"trl": random_batches(samples, args.batches), "trl_sorted": sorted_batches(samples, args.batches)}
+    grouped = {
+        "trl": random_batches(samples, args.batches),
+        "trl_sorted": sorted_batches(samples, args.batches, args.reps),
+    }
     about = f"{SAMPLES} samples of {statistics.mean(lengths):.0f} tokens"
     print(f"{size / 1e6:.1f} M parameters, {about}, packs of {args.length}")
     report |= check(model.train(), twins["trl" if has_trl else "hand_packed"], samples[:BATCH], has_trl)
 
     sides: dict[str, Side] = {
-        "ours": ours(model, samples, args.length, steps),
-        "hand_packed": hand_packed(twins["hand_packed"], samples, args.length, steps),
+        "ours": ours(args.length, steps, processes),
+        "hand_packed": hand_packed(twins["hand_packed"], samples, args.length, steps * processes),
         **{name: trl(twins[name], grouped[name]) for name in grouped if has_trl},
     }
-    speeds: dict[str, list[float]] = {name: [] for name in sides}
+    measured: dict[str, list[tuple[int, float]]] = {name: [] for name in sides}
     for rep in range(args.reps):
         for name in list(sides)[:: 1 if rep % 2 == 0 else -1]:
             tokens, seconds = sides[name](rep)
-            speeds[name].append(tokens / seconds)
+            measured[name].append((tokens, seconds))
             print(f"rep {rep + 1}  {name:12s} {tokens:6,d} real tokens in {seconds:7.2f} s {tokens / seconds:8,.0f} /s")
-    for name, measured in speeds.items():
-        report[f"{name}_tokens_per_s"] = round(statistics.median(measured), 1)
-        pairs = [mine / theirs for mine, theirs in zip(speeds["ours"], measured, strict=True)]
+    # Batches differ in length, so speeds are those of all reps together; single reps show how far they scatter.
+    speeds = {name: sum(one[0] for one in runs) / sum(one[1] for one in runs) for name, runs in measured.items()}
+    for name, runs in measured.items():
+        report[f"{name}_tokens_per_s"] = round(speeds[name], 1)
         if name != "ours":
-            report[f"ratio_{name}"] = round(statistics.median(pairs), 2)
-            report[f"ratios_{name}"] = [round(pair, 2) for pair in pairs]
+            report[f"ratio_{name}"] = round(speeds["ours"] / speeds[name], 2)
+            pairs = zip(measured["ours"], runs, strict=True)
+            report[f"ratios_{name}"] = [round(own / taken * theirs / peer, 2) for (own, taken), (peer, theirs) in pairs]
     for name in grouped if has_trl else ():
         report[f"padding_{name}"] = round(padding(batch for rep in range(args.reps) for batch in grouped[name](rep)), 3)
     report["ratio"] = report.get("ratio_trl")
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     versions |= {"trl": importlib.metadata.version("trl")} if has_trl else {}
-    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "steps": steps, **versions}
+    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "processes": processes, "steps": steps, **versions}
     print(json.dumps(report))
 
 

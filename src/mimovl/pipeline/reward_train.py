@@ -173,7 +173,6 @@ def judge_pairs(
         DataError: a reward is not finite: the model diverged.
     """
     judged: list[Judged] = []
-    encode = model.processor.tokenizer.encode
     for start in range(0, len(pairs), _TOGETHER):
         some = [pairs[number] for number in range(start, min(start + _TOGETHER, len(pairs)))]
         firsts = model.rewards(some, [answer_of(pair.chosen) for pair in some])
@@ -193,8 +192,8 @@ def judge_pairs(
                     tie=pair.tie,
                     first=first,
                     second=second,
-                    first_length=len(encode(answer_of(pair.chosen))),
-                    second_length=len(encode(answer_of(pair.rejected))),
+                    first_length=len(answer_of(pair.chosen)),
+                    second_length=len(answer_of(pair.rejected)),
                 )
             )
         if progress:

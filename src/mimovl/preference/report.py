@@ -53,7 +53,7 @@ class Judged:
     """Reward of the better answer; in a tie of either."""
     second: float
     first_length: int
-    """Of that answer, in tokens."""
+    """Of that answer, in characters."""
     second_length: int
 
     @property
