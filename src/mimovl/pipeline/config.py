@@ -128,6 +128,8 @@ class ReadingConfig(StageConfig):
     """Most objects, elements or events of a picture: first pictures of one, then of a few; unset for the world's."""
     guide: float = Field(default=0.3, ge=0)
     """Weight of telling a few heads where to look (pipeline/guide)."""
+    thinking: dict[str, Share] = {}
+    """Share of single sources' questions asked in thinking mode, where it differs from the base's."""
 
 
 class BaseConfig(RecipeModel):

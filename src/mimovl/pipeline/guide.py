@@ -28,8 +28,8 @@ from mimovl.types import PackedBatch
 __all__ = ["Guide"]
 
 QUESTION_LAYER, COUNTING_LAYER = 1, 2
-_QUESTION_SHARE = 0.3
-"""Weight of the question's words relative to the boxes."""
+_QUESTION_SHARE, _COUNTING_SHARE = 0.3, 4.0
+"""Weights of the question's words and of counts, relative to the boxes: a count is one position, a box seven."""
 _EVERY = 3
 """One in so many tokens of an answer is guided to its question."""
 _REST = 5.0
@@ -91,7 +91,8 @@ class Guide:
         terms = [self.weight * term for term in self._look(self.layer, self.boxes(batch), batch)]
         share = self.weight * _QUESTION_SHARE
         terms += [share * term for term in self._look(QUESTION_LAYER, self.questions(batch), batch)]
-        terms += [self.weight * term for term in self._look(COUNTING_LAYER, self.counts(batch), batch)]
+        share = self.weight * _COUNTING_SHARE
+        terms += [share * term for term in self._look(COUNTING_LAYER, self.counts(batch), batch)]
         self._seen.clear()
         return torch.stack(terms).sum() if terms else None
 
