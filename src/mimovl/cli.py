@@ -358,7 +358,7 @@ def preference_collect(
     if place["n"]:
         print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
     elif summary["verdicts"]:
-        print("the ranker never named an answer: its replies are not A, B or tie; ask a larger model, or say so plainer")
+        print("the ranker never named an answer: its replies are not A, B or tie; ask a larger model")
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -32,8 +32,8 @@ def check_start(start: str) -> None:
         embedded_base()
     elif not (Path(start) / "config.json").is_file():
         raise CheckpointError(
-            f"start {start}: no such checkpoint folder; name one with --set start=…, or make it first (recipes/tiny.yaml "
-            "leaves one for each of its stages: mimovl run recipes/tiny.yaml --out runs/tiny)"
+            f"start {start}: no such checkpoint folder; name one with --set start=…, or make it first (each stage of a "
+            "run leaves one: mimovl run recipes/tiny.yaml --out runs/tiny)"
         )
 
 
