@@ -109,7 +109,7 @@ def test_reward_train_passes_recipe_folder_and_overrides_and_says_where_things_a
 
 def test_preference_collect_says_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"prompts": 3, "pairs": 5, "verdicts": {"tie": 1, "win": 4}}
-    place = {"value": 0.6, "interval": [0.4, 0.8]}
+    place = {"value": 0.6, "interval": [0.4, 0.8], "n": 9}
     fake = ModuleType("mimovl.pipeline.collect")
     fake.collect = lambda *args: {**found, "first_place_preferred": place}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mimovl.pipeline.collect", fake)

@@ -355,7 +355,10 @@ def preference_collect(
     place = summary["first_place_preferred"]
     low, high = place["interval"]
     print(f"{out}: {summary['pairs']} pairs of {summary['prompts']} prompts ({verdicts})")
-    print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
+    if place["n"]:
+        print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
+    elif summary["verdicts"]:
+        print("the ranker never named an answer: its replies are not A, B or tie; ask a larger model")
 
 
 def _pair(entry: str) -> tuple[str, str]:

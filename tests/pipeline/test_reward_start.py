@@ -5,7 +5,7 @@ import torch
 
 from mimovl.errors import CheckpointError
 from mimovl.model import load_checkpoint
-from mimovl.pipeline.reward_start import load_start
+from mimovl.pipeline.reward_start import check_start, load_start
 from tests import parts
 from tests.data import small
 
@@ -25,6 +25,13 @@ def test_a_text_model_starts_from_a_language_model_with_its_own_template(tmp_pat
     assert processor.tokenizer.encode("three") == small.tokenizer().encode("three")
     with pytest.raises(CheckpointError, match="is a language model and sees no pictures"):
         load_start(str(folder), "multimodal")
+
+
+def test_a_start_that_is_not_there_is_refused_before_anything_is_made_and_says_what_makes_one(tiny_start: Path) -> None:
+    check_start(str(tiny_start))
+    check_start("embedded")
+    with pytest.raises(CheckpointError, match=r"start none/at/all: no such .* mimovl run recipes/tiny.yaml"):
+        check_start("none/at/all")
 
 
 def test_a_folder_that_is_not_there_is_named() -> None:

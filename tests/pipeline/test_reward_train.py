@@ -107,6 +107,13 @@ def test_a_folder_that_does_not_give_back_what_was_trained_is_refused(trained, t
         train_reward_model(path, copy)
 
 
+def test_without_its_start_nothing_is_made(tmp_path: Path) -> None:
+    path = write(tmp_path / "reward.yaml", recipe("none/at/all", workers=2))
+    with pytest.raises(CheckpointError, match="start none/at/all: no such checkpoint folder"):
+        train_reward_model(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_recipe_is_not_mixed_in(trained) -> None:
     path, out, _ = trained
     with pytest.raises(RecipeError, match="holds a run of another recipe"):

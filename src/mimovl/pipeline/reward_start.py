@@ -18,7 +18,23 @@ from mimovl.model.hf_checkpoint import read_side_files
 from mimovl.model.language_only import load_language_model
 from mimovl.pipeline.assets import embedded_base
 
-__all__ = ["load_start"]
+__all__ = ["check_start", "load_start"]
+
+
+def check_start(start: str) -> None:
+    """Refuse a start that is not there before any pair is made.
+
+    Raises:
+        CheckpointError: there is no such folder; says what makes one.
+        UsageError: it is the embedded base, and this installation has none.
+    """
+    if start == "embedded":
+        embedded_base()
+    elif not (Path(start) / "config.json").is_file():
+        raise CheckpointError(
+            f"start {start}: no such checkpoint folder; name one with --set start=…, or make it first (each stage of a "
+            "run leaves one: mimovl run recipes/tiny.yaml --out runs/tiny)"
+        )
 
 
 def load_start(start: str, kind: str) -> tuple[VisionLanguageModel, Processor]:

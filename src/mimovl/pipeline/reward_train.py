@@ -24,7 +24,7 @@ from mimovl.model import RewardNetwork, load_reward_network
 from mimovl.pipeline.progress import Display
 from mimovl.pipeline.reward_config import RewardRecipe
 from mimovl.pipeline.reward_pairs import PairSplits, open_pairs
-from mimovl.pipeline.reward_start import load_start
+from mimovl.pipeline.reward_start import check_start, load_start
 from mimovl.pipeline.same_recipe import same_recipe
 from mimovl.preference import Judged, report_text, reward_report
 from mimovl.recipe import dump_recipe, load_model
@@ -69,6 +69,8 @@ def train_reward_model(recipe_path: Path | str, out: Path | str, overrides: Sequ
     """
     loaded = load_model(RewardRecipe, recipe_path, overrides)
     folder = Path(out)
+    if not is_finished(folder):
+        check_start(loaded.recipe.start)
     folder.mkdir(parents=True, exist_ok=True)
     same_recipe(folder, dump_recipe(loaded))
     return run_team(loaded.recipe.workers, _work, (loaded.recipe, folder))

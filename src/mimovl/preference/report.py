@@ -4,8 +4,8 @@
   longer answer, and the paired difference of the two.
 - calibration: expected calibration error (Naeini et al., 2015; ten bins of equal width) of the probability with which
   the higher-rewarded answer is said to win, before and after the fitted temperature, with the reliability table.
-- length: how much oftener the model prefers the longer answer than the longer answer is the better one; accuracy where
-  the better answer is the longer one and where it is the shorter; in ties, how often the longer one is scored higher.
+- length: accuracy where the better answer is the longer one less accuracy where it is the shorter one, which is 0 for a
+  model without a taste for length whatever the pairs; in ties, how often the longer answer is scored higher.
 
 Pairs about one scene or prompt are not independent: intervals resample what was drawn (``Judged.cluster``).
 """
@@ -25,6 +25,7 @@ from mimovl.evaluate.statistics import (
     RESAMPLES,
     Estimate,
     bootstrap_mean,
+    bootstrap_mean_of_groups,
     clustered_proportion,
     wilson_interval,
 )
@@ -171,9 +172,6 @@ def calibration_error(win: Floats, right: Floats, clusters: Sequence[str], *, se
 
 def _length(decided: Sequence[Judged], ties: Sequence[Judged], seed: int) -> dict[str, Any]:
     unequal = [one for one in decided if one.first_length != one.second_length]
-    prefers = [1.0 - abs(one.right - one.longer) for one in unequal]  # the longer one, whichever that is
-    clusters = [one.cluster for one in unequal]
-    taste = [prefer - one.longer for prefer, one in zip(prefers, unequal, strict=True)]
     tied = [one for one in ties if one.first_length != one.second_length]
     longer = [_higher(*_by_length(one)) for one in tied]
     shares = {
@@ -181,9 +179,7 @@ def _length(decided: Sequence[Judged], ties: Sequence[Judged], seed: int) -> dic
         "better_is_shorter": [one for one in unequal if one.longer == 0],
     }
     return {
-        "prefers_longer": _as_json(clustered_proportion(prefers, clusters)),
-        "longer_is_better": _as_json(clustered_proportion([one.longer for one in unequal], clusters)),
-        "taste_for_length": _as_json(bootstrap_mean(taste, clusters, bounds=(-1, 1), seed=seed)),
+        "taste_for_length": _as_json(_taste(unequal, seed)),
         "longer_wins_ties": _as_json(bootstrap_mean(longer, [one.cluster for one in tied], seed=seed)),
         **{
             f"accuracy_{name}": _as_json(
@@ -192,6 +188,20 @@ def _length(decided: Sequence[Judged], ties: Sequence[Judged], seed: int) -> dic
             for name, some in shares.items()
         },
     }
+
+
+def _taste(unequal: Sequence[Judged], seed: int) -> Estimate:
+    """Accuracy where the better answer is the longer one, less accuracy where it is the shorter one."""
+    if len({one.longer for one in unequal}) < 2:
+        return Estimate(0.0, -1.0, 1.0, 0, 0)
+    halves = bootstrap_mean_of_groups(
+        [one.right if one.longer else -one.right for one in unequal],
+        [one.longer for one in unequal],
+        [one.cluster for one in unequal],
+        bounds=(-0.5, 0.5),
+        seed=seed,
+    )
+    return Estimate(2 * halves.value, 2 * halves.low, 2 * halves.high, halves.n, halves.clusters)
 
 
 def _by_length(one: Judged) -> tuple[float, float]:
