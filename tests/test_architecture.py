@@ -68,6 +68,7 @@ EXTRA_ARROWS = {("evaluate", "reward"): EVALUATE_REWARD}
 UNTESTED: dict[str, str] = {
     "__init__.py": "only re-exports",
     "types.py": "nouns that compute nothing; every other test uses them",
+    "curate/step.py": "abstract classes that compute nothing; the tests of every step use them",
     "verify/math_forms.py": "nouns that compute nothing; the tests of math_read and math_compare use them",
     "verify/math_worker.py": "runs in the process that tests/verify/test_math_process.py starts",
 }
