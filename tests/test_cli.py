@@ -92,7 +92,7 @@ def test_evaluate_passes_tasks_and_modes(calls: list[Any], flags: tuple[str, ...
         "evaluate", "c", "--out", "o", "--tasks", "ocr, counting", "--tasks", "text", "--limit", 5, *flags
     )
     assert code == 0
-    options = {"dataset": None, "tasks": ["ocr", "counting", "text"], "limit": 5, "modes": modes}
+    options = {"dataset": None, "tasks": ["ocr", "counting", "text"], "limit": 5, "temperature": 0.0, "modes": modes}
     assert calls == [("evaluate_checkpoint", (Path("c"), Path("o")), options)]
 
 

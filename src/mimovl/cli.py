@@ -130,6 +130,7 @@ def evaluate(
         bool | None,
         typer.Option("--thinking/--no-thinking", help="One mode only; without it both.", show_default=False),
     ] = None,
+    temperature: Annotated[float, typer.Option(min=0, metavar="T", help="Sample the answers; 0 is greedy.")] = 0.0,
 ) -> None:
     """Score a checkpoint on held-out questions, thinking and not, with 95 % intervals."""
     from mimovl.pipeline.evaluate import evaluate_checkpoint
@@ -140,7 +141,8 @@ def evaluate(
         False: ("no_think",),
     }
     names = [name.strip() for entry in tasks or [] for name in entry.split(",") if name.strip()]
-    evaluate_checkpoint(checkpoint, out, dataset=dataset, tasks=names or None, limit=limit, modes=modes[thinking])
+    options: dict[str, Any] = dict(dataset=dataset, tasks=names or None, limit=limit, temperature=temperature)
+    evaluate_checkpoint(checkpoint, out, modes=modes[thinking], **options)
 
 
 @app.command()

@@ -130,14 +130,15 @@ class _Runner:
             self._evaluate_median()
         if recipe.evaluate.start:
             self._evaluate("0-start", "start", origin, model, processor)
-        for stage in recipe.stages:
+        for number, stage in enumerate(recipe.stages, 1):
             step = self._next(stage.name)
             title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 samples = training_samples(recipe.data, self._training_data(), stage)
                 options: dict[str, Any] = dict(seed=seed, progress=progress, team=team, tracking=tracking)
                 model = train_stage(model, processor, samples, stage, step.folder, **options)
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+            temperature = recipe.rl.temperature if recipe.rl and number == len(recipe.stages) else 0.0
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, temperature)
         if recipe.rl:
             step = self._next(recipe.rl.name)
             title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
@@ -145,7 +146,7 @@ class _Runner:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
                 options = dict(seed=seed, progress=progress, team=team, tracking=tracking)
                 model = train_policy(model, processor, prompts, recipe.rl, step.folder, **options)
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, recipe.rl.temperature)
 
     def _next(self, name: str) -> _Step:
         self.number += 1
@@ -238,7 +239,13 @@ class _Runner:
         return model, processor, start
 
     def _evaluate(
-        self, folder: str, step: str, checkpoint: Path, model: VisionLanguageModel, processor: Processor
+        self,
+        folder: str,
+        step: str,
+        checkpoint: Path,
+        model: VisionLanguageModel,
+        processor: Processor,
+        temperature: float = 0.0,
     ) -> None:
         settings = self.recipe.evaluate
         heldout = self._heldout_data()
@@ -247,11 +254,11 @@ class _Runner:
         if not heldout.is_dir() or not len(Dataset.open(heldout)):
             return
         out = self.folder / "evaluate" / folder
-        finished = self.team.leads and is_evaluated(out, checkpoint)
+        sampled = temperature > 0 and settings.sampled > 0
+        finished = self.team.leads and is_evaluated(out, checkpoint, sampled=sampled)
         with self._timed(f"evaluate {folder}", f"evaluate {step}", finished=finished) as progress:
-            evaluate_step(
-                model, processor, checkpoint, heldout, out, settings, step=step, progress=progress, team=self.team
-            )
+            options: dict[str, Any] = dict(step=step, progress=progress, team=self.team, temperature=temperature)
+            evaluate_step(model, processor, checkpoint, heldout, out, settings, **options)
         if self.team.leads and not finished:
             write_report(self.folder)
 
