@@ -254,7 +254,7 @@ class _Runner:
         if not heldout.is_dir() or not len(Dataset.open(heldout)):
             return
         out = self.folder / "evaluate" / folder
-        sampled = temperature > 0 and settings.sampled > 0
+        sampled = temperature > 0 and settings.sampled is not None
         finished = self.team.leads and is_evaluated(out, checkpoint, sampled=sampled)
         with self._timed(f"evaluate {folder}", f"evaluate {step}", finished=finished) as progress:
             options: dict[str, Any] = dict(step=step, progress=progress, team=self.team, temperature=temperature)
