@@ -138,8 +138,7 @@ def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T
             with _joined(0, size, store) as team:
                 return work(team, *arguments)
         except RuntimeError as error:  # gloo's word for a lost peer, which may still be ending
-            for member in members:
-                member.join(timeout=2)
+            multiprocessing.connection.wait([member.sentinel for member in members], timeout=30)
             failed = [member for member in members if member.exitcode]
             if failed:
                 raise MimovlError(
