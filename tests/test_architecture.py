@@ -32,11 +32,14 @@ ARROWS: dict[str, set[str]] = {
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
     "plan": {"model"},
     "train": {"data", "model", "team", "plan"},
-    "reward": {"verify", "model", "data"},
+    "reward": {"verify", "model", "data", "recipe_load"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
     "curate": {"data", *STORE},
     "report": {"evaluate", *STORE},
+    # What models prefer, as pairs; how well a reward model tells, with evaluation's intervals. It sees generation only
+    # as the ``Generate`` protocol and training not at all.
+    "preference": {"data", "evaluate"},
     # Leaves that several steps use.
     "team": set(),
     "atomic": set(),
@@ -66,6 +69,7 @@ UNTESTED: dict[str, str] = {
     "__init__.py": "only re-exports",
     "__main__.py": "hands over to the command line; tests/pipeline/test_train.py starts it under torchrun",
     "types.py": "nouns that compute nothing; every other test uses them",
+    "curate/step.py": "abstract classes that compute nothing; the tests of every step use them",
     "verify/math_forms.py": "nouns that compute nothing; the tests of math_read and math_compare use them",
     "verify/math_worker.py": "runs in the process that tests/verify/test_math_process.py starts",
 }

@@ -11,6 +11,9 @@
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
+    mimovl reward serve --port 8000                       rewards over HTTP
+    mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
+    mimovl reward train recipes/reward-tiny.yaml --out rm a reward model from pairs, and what it is worth
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
 is imported inside its command, so that ``mimovl --help`` answers at once.
@@ -37,6 +40,8 @@ _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
     "train": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
+    "reward": "run the same command again; a training goes on where it was",
+    "preference": "run the same command again to resume: answers and rankings so far are kept",
 }
 
 
@@ -48,6 +53,9 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output went away: typer leaves quietly
+        except Stopped as stop:
+            print(stop, file=sys.stderr)
+            raise typer.Exit(143) from None
         except (MimovlError, OSError) as error:
             if os.environ.get("MIMOVL_DEBUG") == "1":
                 traceback.print_exc()
@@ -72,9 +80,14 @@ app.add_typer(import_app, name="import")
 app.add_typer(recipe_app, name="recipe")
 verify_app = _typer(help="Look at the graders.")
 app.add_typer(verify_app, name="verify")
+reward_app = _typer(help="Reward completions.")
+app.add_typer(reward_app, name="reward")
+preference_app = _typer(help="Which answers are preferred.")
+app.add_typer(preference_app, name="preference")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
+RunFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Override a value of the recipe; may be given again."),
@@ -99,7 +112,7 @@ def _options(
 @app.command()
 def run(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    out: RunFolder,
     overrides: Overrides = None,
 ) -> None:
     """Run a whole recipe: data, training stages, reinforcement learning, evaluation, report."""
@@ -111,17 +124,13 @@ def run(
 @app.command()
 def train(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    out: RunFolder,
     overrides: Overrides = None,
 ) -> None:
     """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
     from mimovl.pipeline.train import train as train_recipe
 
-    try:
-        train_recipe(recipe, out, overrides or [])
-    except Stopped as stop:
-        print(stop, file=sys.stderr)
-        raise typer.Exit(143) from None
+    train_recipe(recipe, out, overrides or [])
 
 
 @app.command()
@@ -139,6 +148,7 @@ def evaluate(
         bool | None,
         typer.Option("--thinking/--no-thinking", help="One mode only; without it both.", show_default=False),
     ] = None,
+    temperature: Annotated[float, typer.Option(min=0, metavar="T", help="Sample the answers; 0 is greedy.")] = 0.0,
 ) -> None:
     """Score a checkpoint on held-out questions, thinking and not, with 95 % intervals."""
     from mimovl.pipeline.evaluate import evaluate_checkpoint
@@ -149,7 +159,8 @@ def evaluate(
         False: ("no_think",),
     }
     names = [name.strip() for entry in tasks or [] for name in entry.split(",") if name.strip()]
-    evaluate_checkpoint(checkpoint, out, dataset=dataset, tasks=names or None, limit=limit, modes=modes[thinking])
+    options: dict[str, Any] = dict(dataset=dataset, tasks=names or None, limit=limit, temperature=temperature)
+    evaluate_checkpoint(checkpoint, out, modes=modes[thinking], **options)
 
 
 @app.command()
@@ -170,16 +181,9 @@ def init(
     """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
     from mimovl.pipeline.assemble import assemble_checkpoint
 
-    summary = assemble_checkpoint(
-        vision,
-        language,
-        out,
-        seed=seed,
-        dtype=dtype,
-        shard_bytes=int(shard_gb * 10**9),
-        progress=_progress_line("bytes") if sys.stderr.isatty() else None,
-    )
-    print(summary)
+    progress = _progress_line("bytes") if sys.stderr.isatty() else None
+    options: dict[str, Any] = dict(seed=seed, dtype=dtype, shard_bytes=int(shard_gb * 10**9), progress=progress)
+    print(assemble_checkpoint(vision, language, out, **options))
 
 
 @app.command()
@@ -317,6 +321,57 @@ def verify_audit(
     from mimovl.verify.audit import audit, audit_text, read_labelled
 
     print(audit_text(audit(read_labelled(labelled), mode, alone=alone, source=str(labelled)), errors=errors))
+
+
+@reward_app.command("serve")
+def reward_serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose; the address is printed.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Grading processes; one a core by default.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: rewards of one's own, reward models, limits, the token.")
+    ] = None,
+) -> None:
+    """Serve rewards over HTTP until a signal says to stop; POST /v1/rewards, documentation at /docs."""
+    from mimovl.reward.serve import serve
+
+    serve(port, host=host, config=config, workers=workers)
+
+
+@reward_app.command("train")
+def reward_train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/reward-tiny.yaml.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Its folder; an unfinished one resumes.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a reward model on pairs; print accuracy, calibration and taste for length on pairs held out."""
+    from mimovl.pipeline.reward_train import train_reward_model
+
+    train_reward_model(recipe, out, overrides or [])
+    print(f"model: {out / 'model'}\nreport: {out / 'report.json'}")
+
+
+@preference_app.command("collect")
+def preference_collect(
+    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: prompts, generators, ranker.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pairs to make.")],
+    overrides: Overrides = None,
+) -> None:
+    """Have several models answer and a ranker judge, each pair in both orders; ties and disagreements are kept."""
+    from mimovl.pipeline.collect import collect
+
+    summary = collect(recipe, out, overrides or [])
+    verdicts = ", ".join(f"{count} {name}" for name, count in summary["verdicts"].items())
+    place = summary["first_place_preferred"]
+    low, high = place["interval"]
+    print(f"{out}: {summary['pairs']} pairs of {summary['prompts']} prompts ({verdicts})")
+    if place["n"]:
+        print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
+    elif summary["verdicts"]:
+        print("the ranker never named an answer: its replies are not A, B or tie; ask a larger model")
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@
     ├── DataError          a sample, image, video, annotation or dataset that cannot be used
     │   └── MediaError     one image or video: corrupt, empty, too large
     ├── CheckpointError    a checkpoint folder: missing file, missing or misshapen tensor, other architecture
+    ├── TrainingError      a training that must not go on as it is: a loss or gradient that is no number
     ├── MissingExtraError  an optional library is absent (says the exact install line)
     ├── Stopped            somebody asked the process to end, and it has saved its work
     └── UsageError         a command asked for something that is not there (a folder, a file, an id)
@@ -26,6 +27,7 @@ __all__ = [
     "MissingExtraError",
     "RecipeError",
     "Stopped",
+    "TrainingError",
     "UsageError",
 ]
 
@@ -55,6 +57,10 @@ class MediaError(DataError):
 
 class CheckpointError(MimovlError, ValueError):
     """A checkpoint folder is incomplete or does not fit the model."""
+
+
+class TrainingError(MimovlError, ValueError):
+    """A training must not go on as it is."""
 
 
 class UsageError(MimovlError, ValueError):

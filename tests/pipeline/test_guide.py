@@ -1,4 +1,4 @@
-"""Guidance: the right positions look at the right places, and the term is minus the logarithm of their attention."""
+"""Guidance: the right positions look at the right places, and the term is the divergence of their attention."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mimovl.model import load_checkpoint
 from mimovl.pipeline.assets import embedded_base
 from mimovl.pipeline.attribute_reader import AttributeModel, AttributeProcessor, attribute_sizes, with_attributes
 from mimovl.pipeline.base_vision import VOCABULARY
-from mimovl.pipeline.guide import QUESTION_LAYER, Guide
+from mimovl.pipeline.guide import COUNTING_LAYER, QUESTION_LAYER, Guide
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
 ENGLISH = WorldConfig(chinese_share=0.0)
@@ -85,9 +85,34 @@ def test_answers_look_at_the_naming_words_of_their_own_question(reading: Attribu
     assert not named & {"How", "many", "the", "there"}
 
 
+@pytest.mark.parametrize("chinese", [0.0, 1.0])
+def test_a_count_looks_as_often_as_there_are_things_of_its_kind(reading: AttributeProcessor, chinese: float) -> None:
+    """Against the scenes themselves: the share of attention that does not rest is n / (n + 5)."""
+    items = [
+        build_item("world/counting", seed=2, index=number, split="train", config=WorldConfig(chinese_share=chinese))
+        for number in range(12)
+    ]
+    samples = [to_training_sample(item, rng=random.Random(1), thinking_share=0.5, max_turns=3) for item in items]
+    encoded = [
+        reading.encode(with_attributes(sample, item, VOCABULARY)) for sample, item in zip(samples, items, strict=True)
+    ]
+    batch = collate(encoded, visual_token_ids=(reading.config.image_token_id,))
+    asked = sum(len(sample.messages) // 2 for sample in samples)
+    guided = list(guide(reading).counts(batch))
+    assert len(guided) >= 2 * 0.9 * asked  # two heads; a centre may lie on another thing's patch
+    pictures = set(batch.visual_index.tolist())
+    for _, position, wanted in guided:
+        said = int(reading.tokenizer.decode([int(batch.tokens[position + 1])]))
+        first = max(bound for bound in batch.cu_seqlens.tolist() if bound <= int(position))
+        looked_at = wanted[0].nonzero().flatten().tolist()
+        assert looked_at[0] == first and set(looked_at[1:]) <= pictures and looked_at[-1] < int(position)
+        assert float(wanted[0, first]) == pytest.approx(5 / (5 + said))
+        assert float(wanted.sum()) == pytest.approx(1)
+
+
 def test_the_term_is_the_missing_attention_of_the_guided_heads(reading: AttributeProcessor) -> None:
     """Against attention computed sample by sample with a plain softmax."""
-    batch = pack(reading, "world/grounding", "world/attributes", "world/grounding")
+    batch = pack(reading, "world/grounding", "world/attributes", "world/counting", "world/grounding")
     watching = guide(reading)
     reading.reader.train()
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -104,6 +129,16 @@ def test_the_term_is_the_missing_attention_of_the_guided_heads(reading: Attribut
                 first = max(bound for bound in batch.cu_seqlens.tolist() if bound <= position)
                 scores = k[first : position + 1, head // 2] @ q[position, head] / q.shape[-1] ** 0.5
                 expected -= share * scores.softmax(0)[where[row, first : position + 1]].sum().log()
+    q, k = kept[COUNTING_LAYER]
+    counted = list(watching.counts(batch))
+    assert counted
+    for head, positions, where in counted:
+        position, wanted = int(positions), where[0]
+        first = max(bound for bound in batch.cu_seqlens.tolist() if bound <= position)
+        scores = k[first : position + 1, head // 2] @ q[position, head] / q.shape[-1] ** 0.5
+        expected += 2.0 * torch.nn.functional.kl_div(
+            scores.log_softmax(0), wanted[first : position + 1], reduction="sum"
+        )
     term = reading.reader.auxiliary_loss(batch)
     assert term is not None and term.item() > 0
     torch.testing.assert_close(term, expected, rtol=1e-5, atol=1e-4)

@@ -22,7 +22,7 @@ RED = Region((16, 2, 40, 26), {"kind": "shape", "colour": "red"})
 SAVE = Region((0, 30, 54, 54), {"kind": "button", "label": "Save"})
 ROWS = COLUMNS = 4
 """A picture of 56 × 56 pixels."""
-NAMES = {*VOCABULARY, "box0", "box1", "box2", "box3", "centre", "char0", "char1", "char2"}
+NAMES = {*VOCABULARY, "box0", "box1", "box2", "box3", "centre", "centre_colour", "char0", "char1", "char2"}
 
 
 def raster(targets: PatchTargets, name: str, rows: int = ROWS, columns: int = COLUMNS) -> list[list[int]]:
@@ -86,6 +86,13 @@ def test_an_element_is_counted_once_where_its_centre_lies() -> None:
     targets = patch_targets([[RED, SAVE]], ROWS, COLUMNS, VOCABULARY)
     # (28, 14) and (27, 42)
     assert raster(targets, "centre") == [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]]
+
+
+def test_the_patch_of_a_centre_tells_the_colour_there_and_no_other_patch_does() -> None:
+    targets = patch_targets(
+        [[RED, Region((42, 28, 54, 40), {"kind": "shape", "colour": "blue"}), SAVE]], 4, 4, VOCABULARY
+    )
+    assert raster(targets, "centre_colour") == [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 2], [0, 0, 0, 0]]
 
 
 def test_characters_of_a_patch_are_read_from_left_to_right() -> None:

@@ -235,7 +235,7 @@ def save_checkpoint(
         stored = planned[0].dtype
         config = {**model.config.to_hf(), "torch_dtype": str(stored).removeprefix("torch.")}
         _write_json(partial / "config.json", config)
-        files = {**default_files(model.config), **model.side_files, **(side_files or {})}
+        files = {**default_files(model.config), **model.side_files, **(side_files or {}), **model.extra_files()}
         for name, data in files.items():
             (partial / name).write_bytes(data)
         write_shards(partial, planned, shard_bytes)

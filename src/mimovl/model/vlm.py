@@ -41,6 +41,10 @@ class TokenShare(Protocol):
 class VisionLanguageModel(nn.Module):
     """Native-resolution vision tower, MLP projector and language model (MiMo-VL §2.1)."""
 
+    sees_always = False
+    """Send a blank picture, whose tokens count nothing, through the tower where a batch has none: processes that divide
+    the tower's parameters must all pass through it."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -49,9 +53,6 @@ class VisionLanguageModel(nn.Module):
         self.language = Decoder(config.language)
         self.side_files: dict[str, bytes] = {}
         """Tokenizer, processor and template files that travel with the weights, by file name."""
-        self.sees_always = False
-        """Send a blank picture, whose tokens count nothing, through the tower where a batch has none: processes that
-        divide the tower's parameters must all pass through it."""
 
     @property
     def device(self) -> torch.device:
@@ -133,6 +134,10 @@ class VisionLanguageModel(nn.Module):
     def auxiliary_loss(self, batch: PackedBatch) -> torch.Tensor | None:
         """A further term of the loss after a forward pass, summed over the batch; a plain model has none."""
         return None
+
+    def extra_files(self) -> dict[str, bytes]:
+        """Files of a checkpoint beyond the published layout, by name; a plain model has none."""
+        return {}
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits of hidden states, shape (…, E) to (…, V)."""

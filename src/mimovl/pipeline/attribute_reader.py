@@ -32,7 +32,7 @@ from mimovl.model import (
     start_with_number_readers,
 )
 from mimovl.pipeline.guide import Guide
-from mimovl.train.vision_base import PATCH, Region, patch_targets, target_sizes
+from mimovl.train.vision_base import CENTRE, PATCH, Region, patch_targets, target_sizes
 from mimovl.types import IGNORE_INDEX, Media, PackedBatch, Sample
 
 __all__ = [
@@ -166,9 +166,8 @@ class AttributeModel(VisionLanguageModel):
 
     def guide_attention(self, tokenizer: Tokenizer, weight: float) -> None:
         """Tell heads where to look from now on, with this weight; 0 leaves them alone."""
-        columns = [list(self.sizes).index(f"box{side}") for side in range(4)]
         language = self.config.language
-        self.guide = Guide(language, tokenizer, self.vocabulary, columns, weight) if weight else None
+        self.guide = Guide(language, tokenizer, self.vocabulary, list(self.sizes), weight) if weight else None
 
     @torch.no_grad()
     def start_from_words(self, tokenizer: Tokenizer, *, seed: int = 0) -> None:
@@ -185,10 +184,12 @@ class AttributeModel(VisionLanguageModel):
         boxes = directions[CODE_SIZE : 5 * CODE_SIZE]
         rows = []
         for name, size in self.sizes.items():
-            if name in self.vocabulary:
-                words = ["" if value == "none" else f" {value}" for value in self.vocabulary[name]]
-                block = torch.stack([embedding[tokenizer.encode(word)].sum(0) for word in words]) / 3
+            if (word := name.removeprefix(CENTRE)) in self.vocabulary:
+                values = ["" if value == "none" else f" {value}" for value in self.vocabulary[word]]
+                block = torch.stack([embedding[tokenizer.encode(value)].sum(0) for value in values]) / 3
                 block = block - block @ boxes.T @ boxes  # a box is read exactly where no word lies across it
+                if name != word:  # louder than the thing's other patches, and nothing where there is no centre
+                    block = torch.cat([torch.zeros_like(block[:1]), 2 * block])
             elif name.startswith("box") and len(directions) >= 5 * CODE_SIZE:
                 first = CODE_SIZE * (1 + int(name[3]))
                 block = length * number_code(torch.arange(size)) @ directions[first : first + CODE_SIZE]

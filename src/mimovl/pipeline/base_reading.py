@@ -77,7 +77,7 @@ def learn_to_read(
                 _with_most(with_chains(world, config.chain_weight), stage),
                 seed=seed + 1 + number,
                 thinking_share=config.thinking_share,
-                thinking=config.thinking,
+                thinking={**config.thinking, **stage.thinking},
                 turns=config.turns,
             )
             reader.guide_attention(plain.tokenizer, stage.guide)

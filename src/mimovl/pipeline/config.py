@@ -128,6 +128,8 @@ class ReadingConfig(StageConfig):
     """Most objects, elements or events of a picture: first pictures of one, then of a few; unset for the world's."""
     guide: float = Field(default=0.3, ge=0)
     """Weight of telling a few heads where to look (pipeline/guide)."""
+    thinking: dict[str, Share] = {}
+    """Share of single sources' questions asked in thinking mode, where it differs from the base's."""
 
 
 class BaseConfig(RecipeModel):
@@ -164,5 +166,8 @@ class EvaluateConfig(RecipeModel):
     """Evaluate always answering the training median, too (counts and boxes)."""
     modes: tuple[Literal["no_think", "thinking"], ...] = ("no_think", "thinking")
     """Asked without thought, with thought, or both."""
+    sampled: int | None = Field(default=None, ge=1)
+    """Before and after reinforcement learning, answer so many questions of each task a second time, sampled as in
+    reinforcement learning: its gain in the reward it maximises. Unset for none."""
     slots: int = Field(default=192, ge=1)
     """Sequences the engine runs at once."""

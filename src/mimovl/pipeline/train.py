@@ -120,6 +120,7 @@ class Stages(Runner):
                             seed=recipe.seed,
                             progress=progress,
                             spread=spread,
+                            tracking=self.tracking,
                         )
                 before = step.checkpoint
         if recipe.rl:

@@ -33,9 +33,9 @@ from mimovl.train.config import StageConfig
 from mimovl.train.context_parallel import ContextShare
 from mimovl.train.distributed import Layout
 from mimovl.train.export import finish_sharded
-from mimovl.train.loss import LanguageModelLoss, language_model_loss
+from mimovl.train.loss import Objective, SummedLoss, language_model_loss
 from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW, local
-from mimovl.train.optimizer import Groups, Optimizer
+from mimovl.train.optimizer import Groups, Optimizer, Parts
 from mimovl.train.parallel_config import ParallelConfig
 from mimovl.train.sharded_muon import ShardedMuon, rows_of
 from mimovl.train.spread import Checkpoints, Wish, decide
@@ -91,6 +91,7 @@ class ShardedSpread:
         self.team = team
         self.parallel = parallel
         self.checkpoints = checkpoints
+        self.dtype: torch.dtype | None = _torch(parallel.dtype)
         self._layout = layout = Layout.of(parallel, stage, team.size)
         self._device, self._weights, self._seed = device, weights, seed
         self._stop_asked, self._tell = stop_asked, tell if team.leads else None
@@ -155,7 +156,7 @@ class ShardedSpread:
             return inner
 
         rates = {str(part): rate for part, rate in stage.learning_rate.items()}
-        return Optimizer(modules, rates, config, make=make, clip=self._clip)
+        return Optimizer(modules, rates, config, make=make, clip=self._clip, norms=self._norms)
 
     # ------------------------------------------------------------ a step
 
@@ -192,9 +193,12 @@ class ShardedSpread:
         for first in range(0, len(packs), size):
             yield join_packs(packs[first : first + size]).to(self._device), first + size >= len(packs)
 
-    def loss(self, model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
+    def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
         """Of the tokens that are this process's."""
-        return language_model_loss(model, batch, ContextShare(batch, self._context) if self._context else None)
+        if self._context is None:
+            return objective(model, batch)
+        assert objective is language_model_loss, "no other objective is a sum over tokens that can be shared"
+        return language_model_loss(model, batch, ContextShare(batch, self._context))
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
         """Gradients are divided among the processes as they come; groups that repeat them wait for the last."""
@@ -214,14 +218,27 @@ class ShardedSpread:
 
     def _clip(self, parameters: list[nn.Parameter], largest: float) -> float:
         """Global norm over all parts, in float32; one sum over the processes."""
-        found = [gradient for gradient in map(self._gradients, parameters) if gradient is not None]
-        squares = [torch.linalg.vector_norm(gradient, dtype=torch.float32).square() for gradient in found]
-        total = torch.stack(squares).sum() if squares else torch.zeros((), device=self._device)
+        total = self._squared(parameters)
         dist.all_reduce(total, group=self._shards.get_group())
         norm = float(total.sqrt())
         if norm > largest:
-            torch._foreach_mul_(found, largest / (norm + 1e-6))
+            torch._foreach_mul_(self._found(parameters), largest / (norm + 1e-6))
         return norm
+
+    def _norms(self, parts: Parts) -> dict[str, float]:
+        """Of each part's gradients, the same in every process: what becomes of the step is decided by them."""
+        totals = torch.stack([self._squared(parameters) for parameters in parts.values()])
+        dist.all_reduce(totals, group=self._shards.get_group())
+        norms: list[float] = totals.sqrt().tolist()
+        return dict(zip(parts, self.team.broadcast(norms) if self._layout.replicas > 1 else norms, strict=True))
+
+    def _found(self, parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
+        return [gradient for gradient in map(self._gradients, parameters) if gradient is not None]
+
+    def _squared(self, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
+        """Squared norm of this process's parts of their gradients."""
+        norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in self._found(parameters)]
+        return torch.stack(norms).square().sum() if norms else torch.zeros((), device=self._device)
 
     def wish(self, *, due: bool) -> Wish:
         """The leader's wish to save, anybody's request to end."""

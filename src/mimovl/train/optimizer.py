@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from mimovl.model import VisionLanguageModel
+from mimovl.team import ALONE, Team
 from mimovl.train.config import OptimizerConfig
+from mimovl.train.muon import Muon
 
 __all__ = ["Optimizer", "learning_rate_factor", "set_trainable"]
 
@@ -48,9 +50,12 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
 
 Groups = list[dict[str, Any]]
 """Parameter groups with their learning rate, part and weight decay."""
+Parts = dict[str, list[nn.Parameter]]
+"""Parameters by part."""
 
-_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight")
-"""Matrices with a row for each token or class: Muon would move rows that had no gradient."""
+_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight", "score.weight")
+"""Matrices with a row for each token or class, of which Muon would move rows that had no gradient, and the one row of
+a reward head."""
 
 
 class Optimizer:
@@ -60,8 +65,10 @@ class Optimizer:
         modules: each part's module, by name; parameters that do not require gradients are left out.
         learning_rate: peak learning rate of each part.
         config: which algorithm, and its constants.
-        make: builds the inner optimizers from groups for AdamW and groups for Muon; unset for those of torch.
+        team: processes that have the same gradients and share the work of an update.
+        make: builds the inner optimizers from groups for AdamW and groups for Muon; unset for those of this process.
         clip: scales gradients down to a global norm and returns what it was; unset for torch's.
+        norms: tells the norm of each part's gradients; unset where parameters hold whole ones.
     """
 
     def __init__(
@@ -70,15 +77,17 @@ class Optimizer:
         learning_rate: Mapping[str, float],
         config: OptimizerConfig,
         *,
+        team: Team = ALONE,
         make: Callable[[Groups, Groups], list[torch.optim.Optimizer]] | None = None,
         clip: Callable[[list[nn.Parameter], float], float] | None = None,
+        norms: Callable[[Parts], dict[str, float]] | None = None,
     ) -> None:
         self.config = config
         self.peak = dict(learning_rate)
         self.parameters: list[nn.Parameter] = []
         self.names: dict[nn.Parameter, str] = {}
         """Part and name of each."""
-        self._clip = clip or _clip
+        self._clip, self._norms = clip or _clip, norms or _norms
         matrices: Groups = []
         adamw: Groups = []
         seen: set[int] = set()
@@ -107,8 +116,9 @@ class Optimizer:
             self.inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
         if matrices:
             self.inner.append(
-                torch.optim.Muon(
+                Muon(
                     matrices,
+                    team=team,
                     momentum=config.momentum,
                     weight_decay=config.weight_decay,
                     adjust_lr_fn="match_rms_adamw",
@@ -131,6 +141,18 @@ class Optimizer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def norms(self) -> dict[str, float]:
+        """Norm of each part's gradients as they stand, before clipping."""
+        parts: Parts = {part: [] for part in self.peak}
+        for group in (group for optimizer in self.inner for group in optimizer.param_groups):
+            parts[group["part"]] += group["params"]
+        return self._norms(parts)
+
+    def clear(self) -> None:
+        """Forget the gradients: a step that is not taken."""
+        for optimizer in self.inner:
+            optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every state by the parameter's name and its own, the very tensors; those of later steps are made as zeros."""
@@ -157,6 +179,11 @@ class Optimizer:
 
 def _clip(parameters: list[nn.Parameter], largest: float) -> float:
     return float(nn.utils.clip_grad_norm_(parameters, largest))
+
+
+def _norms(parts: Parts) -> dict[str, float]:
+    gradients = {part: [p.grad for p in parameters if p.grad is not None] for part, parameters in parts.items()}
+    return {part: float(nn.utils.get_total_norm(found)) for part, found in gradients.items()}
 
 
 def _blank(parameter: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ from mimovl.model import VisionLanguageModel
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import finish_step, resume_training, save_training
 from mimovl.train.config import StageConfig
-from mimovl.train.loss import LanguageModelLoss, language_model_loss
+from mimovl.train.loss import Objective, SummedLoss
 from mimovl.train.optimizer import Optimizer
 from mimovl.types import PackedBatch
 
@@ -76,6 +76,8 @@ class Spread(Protocol):
 
     team: Team
     checkpoints: Checkpoints
+    dtype: torch.dtype | None
+    """In which matrices are multiplied; None for that of the parameters."""
 
     def prepare(self, model: VisionLanguageModel, stage: StageConfig) -> VisionLanguageModel:
         """The model as this process trains it; what is trained has been set."""
@@ -102,7 +104,7 @@ class Spread(Protocol):
         """The packs as they are computed, on the model's device; True with the last."""
         ...
 
-    def loss(self, model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
+    def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
         """Of this process's part of a batch."""
         ...
 
@@ -136,6 +138,8 @@ class TeamSpread:
         arrange: done to the model before it trains: blocks that are compiled or forget their activations.
     """
 
+    dtype: torch.dtype | None = None
+
     def __init__(
         self,
         team: Team = ALONE,
@@ -153,15 +157,16 @@ class TeamSpread:
 
     def prepare(self, model: VisionLanguageModel, stage: StageConfig) -> VisionLanguageModel:
         """The model itself."""
-        if self._device:
-            model.to(self._device)
+        self._device = self._device or model.device
+        model.to(self._device)
         if self._arrange:
             self._arrange(model)
         return model
 
     def optimizer(self, modules: Mapping[str, nn.Module], stage: StageConfig) -> Optimizer:
-        """The plain one."""
-        return Optimizer(modules, {str(part): rate for part, rate in stage.learning_rate.items()}, stage.optimizer)
+        """The plain one; the team shares its work."""
+        rates = {str(part): rate for part, rate in stage.learning_rate.items()}
+        return Optimizer(modules, rates, stage.optimizer, team=self.team)
 
     def lanes(self, packs: int) -> list[int]:
         """Every so-many-th, from this process's number on."""
@@ -176,9 +181,9 @@ class TeamSpread:
         for number, batch in enumerate(packs, 1):
             yield batch.to(self._device) if self._device else batch, number == len(packs)
 
-    def loss(self, model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
+    def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
         """Of the whole batch."""
-        return language_model_loss(model, batch)
+        return objective(model, batch)
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
         """If anything learns: text alone teaches a frozen language model nothing."""

@@ -10,9 +10,6 @@ not decided here (``spread.py``).
 from __future__ import annotations
 
 import hashlib
-import json
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,15 +21,19 @@ from typing import Any, Protocol
 from torch import nn
 
 from mimovl.data import LoaderState, PackedLoader, Processor, SampleFolders, side_by_side
-from mimovl.errors import Stopped
+from mimovl.errors import Stopped, TrainingError
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import is_finished
 from mimovl.train.config import StageConfig
 from mimovl.train.distributed import agree
+from mimovl.train.gauges import Gauges, total_norm
 from mimovl.train.loaders import DropList, Samples, data_digest, stage_loaders
+from mimovl.train.loss import Objective, language_model_loss
+from mimovl.train.metrics import MetricsLog, peak_memory_mb
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
 from mimovl.train.spread import Spread, TeamSpread
+from mimovl.train.trackers import Tracking
 from mimovl.types import PackedBatch
 
 __all__ = ["MetricsLog", "Progress", "Samples", "peak_memory_mb", "train_stage"]
@@ -44,45 +45,6 @@ class Progress(Protocol):
     def update(self, done: float, total: float, text: str) -> None:
         """``done`` of ``total`` units, with the figures of the moment."""
         ...
-
-
-class MetricsLog:
-    """A JSONL file that continues where a resumed step stands.
-
-    Args:
-        path: the file.
-        step: lines of later steps are dropped (they will be made again).
-    """
-
-    def __init__(self, path: Path, *, step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = []
-        # Bytes: only "\n" ends a line here, and a kill may have torn a character.
-        for line in path.read_bytes().split(b"\n") if path.is_file() else ():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + b"\n")
-            except (ValueError, KeyError, TypeError):
-                break  # a line torn by a kill, and what follows it
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(b"".join(kept))
-        partial.replace(path)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
-
-    def write(self, **values: Any) -> None:
-        """Append one line."""
-        self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 @dataclass
@@ -116,6 +78,8 @@ class _Counters:
     """Where the loader of each pack of a step goes on."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Draws left out, by reason."""
+    spikes: dict[str, Any] = field(default_factory=dict)
+    """What the spike watch remembers."""
 
 
 def train_stage(
@@ -128,6 +92,8 @@ def train_stage(
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
+    objective: Objective = language_model_loss,
+    tracking: Tracking | None = None,
     spread: Spread | None = None,
 ) -> VisionLanguageModel:
     """Train one stage, or what is left of it.
@@ -141,13 +107,16 @@ def train_stage(
         seed: fixes the order of samples.
         progress: shows loss, speed and time left.
         team: processes that share each step's packs; losses do not depend on their number.
-        spread: how they share them, and the parameters; unset, each holds the whole model.
+        objective: what is made small, by default the next-token loss; it is divided by a step's labels.
+        tracking: who is told the figures besides metrics.jsonl.
+        spread: how processes share packs and parameters; unset, each of the team holds the whole model.
 
     Returns:
         The trained model.
 
     Raises:
         DataError: the mixture or a sample cannot be used, or the processes disagree on the data.
+        TrainingError: a loss or gradient is no number, or too high, and the stage's policy says stop.
         MimovlError: a process that reads ahead died; names the sample it was on.
         Stopped: somebody asked a process to end; the stage has been saved.
     """
@@ -162,15 +131,30 @@ def train_stage(
     loaders = stage_loaders(samples, processor, stage, spread.lanes(stage.packs), counters.loaders, seed=seed)
     if spread.team.size > 1:
         agree(spread.team, "the data", data_digest(samples, loaders))
+    gauges = Gauges(
+        model,
+        stage,
+        out,
+        processes=spread.team.size,
+        leads=spread.team.leads,
+        peak_tflops=tracking.config.peak_tflops if tracking else None,
+        state=counters.spikes,
+        dtype=spread.dtype,
+    )
     with ExitStack() as stack:
+        stack.enter_context(gauges.open())
         steps = stack.enter_context(closing(side_by_side(loaders)))
         data = _Input(loaders, steps, DropList(out))
-        log = (
-            stack.enter_context(closing(MetricsLog(out / "metrics.jsonl", step=counters.step)))
-            if spread.team.leads
-            else None
-        )
-        _train(model, optimizer, data, stage, counters, log, out, progress, spread)
+        log = None
+        if spread.team.leads:
+            trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
+            log = MetricsLog(out / "metrics.jsonl", step=counters.step, followers=trackers)
+            stack.enter_context(closing(log))
+        try:
+            _train(model, optimizer, data, stage, counters, gauges, log, out, progress, spread, objective)
+        except TrainingError:  # in every process
+            spread.checkpoints.settle(out)
+            raise
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -180,6 +164,7 @@ def train_stage(
         "learning_rate": dict(stage.learning_rate),
         "length": stage.length,
         "dropped": counters.dropped,
+        "skipped": gauges.spikes.skipped,
     }
     spread.finish(out, model, processor.files(), done)
     return model
@@ -191,10 +176,12 @@ def _train(
     data: _Input,
     stage: StageConfig,
     counters: _Counters,
+    gauges: Gauges,
     log: MetricsLog | None,
     out: Path,
     progress: Progress | None,
     spread: Spread,
+    objective: Objective,
 ) -> None:
     """The steps that are left, each logged, with a resume point now and then."""
     saved = time.monotonic()
@@ -203,10 +190,10 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, data, factor, counters, spread)
+        figures = _step(model, optimizer, data, factor, counters, gauges, spread, objective)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
-        speed = figures["step_tokens"] / elapsed
+        tokens, images, flops = figures["size"]
         if log:
             log.write(
                 step=counters.step,
@@ -216,16 +203,19 @@ def _train(
                 loss=figures["loss"],
                 loss_by_source=figures["loss_by_source"],
                 grad_norm=figures["grad_norm"],
+                grad_norm_by_part=figures["grad_norm_by_part"],
+                skipped=gauges.spikes.skipped,
                 learning_rate={part: rate * factor for part, rate in stage.learning_rate.items()},
-                tokens_per_second=speed,
+                **gauges.speeds(tokens, images, flops, elapsed),
                 data_wait=figures["data_wait"],
                 seconds=counters.seconds,
                 memory_mb=peak_memory_mb(),
             )
         if progress:
-            progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {speed:,.0f} tokens/s")
+            progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {tokens / elapsed:,.0f} tokens/s")
         due = time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps
         if (wish := spread.wish(due=due)) != "go on":
+            counters.spikes = gauges.spikes.state_dict()
             counters.loaders = spread.merge([state.state_dict() for state in figures["loaders"]])
             spread.checkpoints.save(out, model, optimizer, asdict(counters))
             saved = time.monotonic()
@@ -240,7 +230,9 @@ def _step(
     data: _Input,
     factor: float,
     counters: _Counters,
+    gauges: Gauges,
     spread: Spread,
+    objective: Objective,
 ) -> dict[str, Any]:
     """One optimizer step over the stage's packs, normalised by the labels of all of them."""
     drawn = data.draw()
@@ -248,28 +240,41 @@ def _step(
     labels = sum(pack["labels"] for pack in known)
     packs: list[dict[str, Any]] = []
     for batch, last in spread.batches([batch for batch, _ in drawn]):
-        loss = spread.loss(model, batch)
+        loss = spread.loss(model, batch, objective)
         further = model.auxiliary_loss(batch)
         total = loss.total if further is None else loss.total + further
         spread.backward(total / labels, last=last)
-        packs.append({"loss": float(loss.total.detach()), "by_source": loss.by_source, "waited": data.waited})
+        packs.append(
+            {
+                "loss": float(loss.total.detach()),
+                "by_source": loss.by_source,
+                "waited": data.waited,
+                **gauges.pack(batch, loss),
+            }
+        )
     spread.gradients(optimizer, seen=any(pack["images"] for pack in known))
-    norm = optimizer.step(factor)
     packs = spread.merge(packs, _together)
+    mean, norms = sum(pack["loss"] for pack in packs) / labels, optimizer.norms()
+    if gauges.accepts(counters.step + 1, mean, norms, packs):
+        norm = optimizer.step(factor)
+    else:
+        norm = total_norm(norms)
+        optimizer.clear()
     by_source = _add_sources(pack["by_source"] for pack in packs)
-    tokens = sum(pack["tokens"] for pack in known)
+    tokens, images = (sum(pack[name] for pack in known) for name in ("tokens", "images"))
     counters.step += 1
     counters.tokens += tokens
-    counters.images += sum(pack["images"] for pack in known)
+    counters.images += images
     dropped: Counter[str] = Counter()
     for pack in known:
         dropped.update(dict(pack["dropped"]))
     counters.dropped = dict(sorted(dropped.items()))
     return {
-        "loss": sum(pack["loss"] for pack in packs) / labels,
+        "loss": mean,
         "loss_by_source": {source: summed / max(1, count) for source, (summed, count) in sorted(by_source.items())},
         "grad_norm": norm,
-        "step_tokens": tokens,
+        "grad_norm_by_part": norms,
+        "size": (tokens, images, sum(pack["flops"] for pack in packs)),
         "data_wait": max(pack["waited"] for pack in packs),
         "loaders": [state for _, state in drawn],
     }
@@ -292,6 +297,8 @@ def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         "loss": one["loss"] + other["loss"],
         "by_source": _add_sources((one["by_source"], other["by_source"])),
         "waited": max(one["waited"], other["waited"]),
+        "flops": one["flops"],  # both know those of the whole pack
+        "samples": [mine + its for mine, its in zip(one["samples"], other["samples"], strict=True)],
     }
 
 

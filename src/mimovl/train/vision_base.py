@@ -2,7 +2,8 @@
 
 The published recipe starts from a trained Qwen2.5-ViT; the tiny recipe has to make its own. Each 14-pixel patch
 predicts what lies on it: the kind, shape, colour, size or label of the element that covers most of it, the element's
-box in pixels, and the characters whose centre it holds. A coordinate is predicted as a number code
+box in pixels, whether the element's centre is here and which colour and shape that has (a heat map by class: Zhou et
+al., 2019), and the characters whose centre it holds. A coordinate is predicted as a number code
 (``model/numbers.py``), the form in which a decoder reads it. The linear heads are thrown away; what stays is a tower
 whose features hold those answers where a projector can read them.
 
@@ -21,7 +22,7 @@ from torch import nn
 from mimovl.model import CODE_SIZE, number_code
 from mimovl.types import IGNORE_INDEX
 
-__all__ = ["AttributeHead", "PatchTargets", "Region", "patch_targets", "target_sizes"]
+__all__ = ["CENTRE", "AttributeHead", "PatchTargets", "Region", "patch_targets", "target_sizes"]
 
 PATCH = 14
 MAX_COORDINATE = 172
@@ -32,6 +33,8 @@ _SHARPNESS = 8.0
 """Scale of the match between a predicted code and those of all coordinates."""
 _COORDINATE_WEIGHT = 0.5
 """Weight of a coordinate's loss: telling pixels apart is hard, and must not drown what comes first."""
+CENTRE = "centre_"
+"""Prefix of an attribute that only the patch with an element's centre has; class 0 is none."""
 MAX_CHARACTERS = 3
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
@@ -88,6 +91,7 @@ def _frame_targets(
     targets["kind"].fill_(list(vocabulary["kind"]).index("none"))
     targets.update({f"box{side}": torch.full((count,), IGNORE_INDEX) for side in range(4)})
     targets["centre"] = torch.zeros(count, dtype=torch.long)
+    targets.update({f"{CENTRE}{name}": torch.zeros(count, dtype=torch.long) for name in _at_centre(vocabulary)})
     targets.update({f"char{n}": torch.zeros(count, dtype=torch.long) for n in range(MAX_CHARACTERS)})
     elements = [region for region in regions if region.attributes.get("kind") != "char"]
     if elements:
@@ -106,9 +110,13 @@ def _frame_targets(
         pixels = boxes.round().long().clamp(0, MAX_COORDINATE)
         for side in range(4):
             targets[f"box{side}"][covered] = pixels[chosen, side]
-        for x1, y1, x2, y2 in boxes.tolist():
+        for element, (x1, y1, x2, y2) in zip(elements, boxes.tolist(), strict=True):
             row, column = int((y1 + y2) / 2 // PATCH), int((x1 + x2) / 2 // PATCH)
-            targets["centre"][min(rows - 1, row) * columns + min(columns - 1, column)] = 1
+            patch = min(rows - 1, row) * columns + min(columns - 1, column)
+            targets["centre"][patch] = 1
+            for name in _at_centre(vocabulary):
+                if value := element.attributes.get(name):
+                    targets[f"{CENTRE}{name}"][patch] = 1 + list(vocabulary[name]).index(value)
     letters: dict[int, list[tuple[float, int]]] = {}
     for region in regions:
         if region.attributes.get("kind") == "char":
@@ -123,10 +131,16 @@ def _frame_targets(
     return targets
 
 
+def _at_centre(vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
+    """The attributes of what is counted."""
+    return [name for name in ("shape", "colour") if name in vocabulary]
+
+
 def target_sizes(vocabulary: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Number of classes of each attribute a patch is asked for, in a fixed order."""
     sizes = {name: len(values) for name, values in vocabulary.items()}
     sizes |= {f"box{side}": MAX_COORDINATE + 1 for side in range(4)} | {"centre": 2}
+    sizes |= {f"{CENTRE}{name}": 1 + len(vocabulary[name]) for name in _at_centre(vocabulary)}
     return sizes | {f"char{n}": len(CHARACTERS) + 1 for n in range(MAX_CHARACTERS)}
 
 

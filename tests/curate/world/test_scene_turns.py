@@ -4,7 +4,7 @@ from collections import Counter
 
 from mimovl.curate.world.items import Turn
 from mimovl.curate.world.language import COLOURS, SHAPES, SIZES
-from mimovl.curate.world.scene_turns import box_answer, unique_turns
+from mimovl.curate.world.scene_turns import box_answer, counting_questions, unique_turns
 from tests.curate.world.cached_items import items
 
 
@@ -36,6 +36,16 @@ def test_counts_are_right() -> None:
             assert turn.gold.kind == "count"
             assert turn.gold.answer == len(matching(item, words)) == int(turn.answer), turn.question
             assert turn.thought.count(",") + 1 == turn.gold.answer
+
+
+def test_every_counting_question_is_known_with_what_it_counts() -> None:
+    kinds = counting_questions()
+    asked = {turn.question for item in items("world/counting", 150) for turn in item.turns}
+    assert asked <= set(kinds)
+    for question in asked:
+        named = {value for value in (kinds[question].shape, kinds[question].colour) if value}
+        words = question.rstrip(".?").split()
+        assert named == {v for v in (*COLOURS, *SHAPES) if {v, f"{v}s", f"{v}es"} & set(words)}
 
 
 def test_count_answers_are_balanced_from_one_to_six() -> None:

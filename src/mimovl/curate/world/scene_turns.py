@@ -19,6 +19,7 @@ __all__ = [
     "box_answer",
     "caption",
     "caption_turns",
+    "counting_questions",
     "counting_turns",
     "grounding_turns",
     "sample_counting_scene",
@@ -114,6 +115,17 @@ def sample_counting_scene(rng: random.Random, config: WorldConfig) -> CountingSc
         if not asked.covers(kind):
             kinds.append(kind)
     return CountingScene(lay_out(rng, config, kinds), asked)
+
+
+def counting_questions() -> dict[str, Kind]:
+    """What every question that :func:`counting_turns` can ask is about."""
+    kinds = [Kind(shape, colour) for shape in ("", *SHAPES) for colour in ("", *COLOURS)]
+    return {
+        template.format(x=noun(kind, language, plural=True)): kind
+        for language, templates in _QUESTIONS["count"].items()
+        for template in templates
+        for kind in kinds
+    }
 
 
 def counting_turns(rng: random.Random, counting: CountingScene, language: str, config: WorldConfig) -> tuple[Turn, ...]:
