@@ -15,12 +15,14 @@ from mimovl.model import build_model, load_checkpoint, save_checkpoint
 from mimovl.team import run_team
 from mimovl.train import language_model_loss
 from mimovl.train.fsdp import join_packs, load_shards, needs_sharding
+from mimovl.train.gauges import total_norm
 from mimovl.train.parallel_config import ParallelConfig
 from tests import tiny
 from tests.train import spread_work
 from tests.train.spread_work import Case
 
 MUON = {"optimizer": {"name": "muon"}}
+SPIKES = {"spikes": {"far_above": "skip", "window": 8, "deviations": 0.01}, "steps": 6}
 NARROW = {"fsdp": "full", "dtype": "bfloat16", "parameter_dtype": "bfloat16", "optimizer_dtype": "bfloat16"}
 CASES: list[Case] = [
     ("team", {}, {}),
@@ -35,11 +37,13 @@ CASES: list[Case] = [
     ("muon", {"fsdp": "full"}, MUON),
     ("projector", {"fsdp": "full"}, {"train": ["projector"], "learning_rate": {"projector": 2e-3}}),
     ("text", {"fsdp": "full"}, {"mixture": {"world/arithmetic": 1}}),
+    ("spikes", {"fsdp": "full"}, SPIKES),
+    ("spikes-context", {"fsdp": "full", "context_parallel": 2}, SPIKES),
     ("narrow-gradients", {"fsdp": "full", "gradient_dtype": "bfloat16"}, {}),
     ("mixed", {"fsdp": "full", "dtype": "bfloat16"}, {}),
     ("narrow", NARROW, {}),
 ]
-REFERENCES = {"muon": "muon", "projector": "projector", "text": "text"}
+REFERENCES = {"muon": "muon", "projector": "projector", "text": "text", "spikes": "spikes", "spikes-context": "spikes"}
 """Cases whose stage differs, by the reference they are compared with."""
 EXACT = [name for name, parallel, _ in CASES if not any("dtype" in key for key in parallel)]
 
@@ -53,13 +57,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
     spread_work.plain(start, folder / "one")
     for name, _, changes in CASES:
-        if name in REFERENCES:
+        if name in REFERENCES.values():
             spread_work.plain(start, folder / f"one-{name}", **changes)
     return folder
 
 
 def reference(folder: Path, name: str) -> Path:
-    return folder / (f"one-{name}" if name in REFERENCES else "one")
+    return folder / (f"one-{REFERENCES[name]}" if name in REFERENCES else "one")
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -86,6 +90,45 @@ def test_two_processes_give_the_losses_norms_and_weights_of_one(name: str, train
         assert sum(apart.values()) <= 0.1 * sum(moved.values())
     else:
         assert all(apart[key] <= 1e-2 * moved[key] for key in moved)
+
+
+@pytest.mark.parametrize("name", [*EXACT, "mixed", "narrow-gradients"])
+def test_norms_by_part_and_flops_are_those_of_one_process(name: str, trained: Path) -> None:
+    """Whoever holds which part of which gradient, in whatever type; FLOPs from utilisation, its peak and the time."""
+    ours, theirs = trained / name, reference(trained, name)
+    tolerance = {"muon": 1e-2, "narrow-gradients": 2e-2, "mixed": 5e-2}.get(name, 1e-4)
+    for (one, total), (other, _) in zip(
+        spread_work.figures(ours, "grad_norm_by_part", "grad_norm"),
+        spread_work.figures(theirs, "grad_norm_by_part", "grad_norm"),
+        strict=True,
+    ):
+        assert one == pytest.approx(other, rel=tolerance)
+        assert total == pytest.approx(total_norm(one), rel=1e-4)
+    assert flops(ours, 2) == pytest.approx(flops(theirs, 1), rel=1e-6)
+
+
+def flops(out: Path, processes: int) -> list[float]:
+    """Of every step."""
+    found, before = [], 0.0
+    for share, peak, seconds in spread_work.figures(out, "mfu", "peak", "seconds"):
+        found.append(share * peak["tflops"] * processes * (seconds - before))
+        before = seconds
+    return found
+
+
+@pytest.mark.parametrize("name", ["spikes", "spikes-context"])
+def test_a_spike_of_a_divided_model_changes_nothing_in_any_process_and_names_its_samples(name, trained: Path) -> None:
+    one, other = (
+        [json.loads(line) for line in (folder / "spikes.jsonl").read_text().splitlines()]
+        for folder in (trained / name, reference(trained, name))
+    )
+    assert [line["step"] for line in one] == [line["step"] for line in other] and one
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine["action"] == "skip" and mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-4)
+        ours, known = ({line["id"]: line["loss"] for line in spike["samples"]} for spike in (mine, theirs))
+        assert ours == pytest.approx(known, rel=1e-4)
+    skipped = [count for (count,) in spread_work.figures(trained / name, "skipped")]
+    assert skipped[-1] == len(one) == json.loads((trained / name / "done.json").read_text())["skipped"]
 
 
 def test_losses_by_source_are_those_of_one_process_too(trained: Path) -> None:
@@ -122,7 +165,8 @@ def test_frozen_parts_stay_to_the_bit(trained: Path) -> None:
 
 def test_no_resume_point_is_left_of_a_finished_stage(trained: Path) -> None:
     for name, _, _ in CASES:
-        assert sorted(path.name for path in (trained / name).iterdir()) == ["done.json", "metrics.jsonl", "model"]
+        left = {path.name for path in (trained / name).iterdir()} - {"spikes.jsonl"}
+        assert left == {"done.json", "metrics.jsonl", "model"}
 
 
 def test_processes_that_disagree_on_the_data_are_stopped_with_both_values(trained: Path) -> None:
