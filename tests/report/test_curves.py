@@ -12,15 +12,15 @@ def test_training_shows_loss_by_stage_and_by_source_and_speed(finished_run: Path
     assert curves is not None
     assert [figure.title for figure in curves.loss][0] == "Stage 1: projector"
     assert len(curves.loss) == 4 and len(curves.by_source) == 11
-    assert [figure.title for figure in curves.speed][:3] == ["Tokens per second", "Utilisation (MFU)", "Gradient norm"]
+    assert [figure.title for figure in curves.speed][:3] == ["Tokens per second", "MFU", "Gradient norm"]
     assert curves.summary.startswith("300 steps over ")
 
 
 def test_utilisation_says_of_which_peak_and_norms_are_drawn_for_each_part_that_learns(finished_run: Path) -> None:
     curves = training_curves(read_run(finished_run))
     assert curves is not None
-    mfu = next(figure for figure in curves.speed if figure.title == "Utilisation (MFU)")
-    assert mfu.caption == "of 0.126 TFLOP/s a process, measured"
+    mfu = next(figure for figure in curves.speed if figure.title == "MFU")
+    assert mfu.caption == "of 0.126 TFLOP/s, measured"
     parts = [f"Gradient norm: {part}" for part in ("vision", "projector", "language")]
     assert [figure.title for figure in curves.speed][3:] == parts
     pieces = [figure.chart.count('class="curve t-stage"') for figure in curves.speed[3:]]

@@ -122,7 +122,7 @@ def _speed_figures(curves: dict[str, list[Point]], bands: list[Band], peak: str)
     figures = []
     for title, field, write, caption in (
         ("Tokens per second", "tokens_per_second", compact, ""),
-        ("Utilisation (MFU)", "mfu", _share, peak),
+        ("MFU", "mfu", _share, peak),
     ):
         series = [Series(title.lower(), curves[field], "t-stage")]
         chart = line_chart(title, series, low=0.0, bands=bands, write_y=write, write_tick=write)
@@ -144,10 +144,10 @@ def _norm_figures(norm: list[Point], parts: dict[str, list[Point]], bands: list[
 
 
 def _peak(stages: list[Stage]) -> str:
-    """What utilisation is a share of, as the last step says."""
+    """What utilisation is a share of in each process, as the last step says."""
     peak = mapping(stages[-1].metrics[-1].get("peak"))
     tflops = finite(peak.get("tflops"))
-    return f"of {significant(tflops)} TFLOP/s a process, {peak.get('source') or 'of unknown source'}" if tflops else ""
+    return f"of {significant(tflops)} TFLOP/s, {peak.get('source') or 'source unknown'}" if tflops else ""
 
 
 def _base_figures(run: Run) -> list[Figure]:
