@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,38 +29,63 @@ CASES: list[Case] = [
     ("team", {}, {}),
     ("repeated", {"fsdp": "off", "micro_packs": 2}, {}),
     ("full", {"fsdp": "full"}, {}),
-    ("hybrid-1x2", {"fsdp": "hybrid", "shard_size": 2, "reshard_after_forward": False}, {}),
-    ("hybrid-2x1", {"fsdp": "hybrid", "shard_size": 1}, {}),
-    ("forgetful", {"fsdp": "full", "activation_checkpointing": "full"}, {}),
-    ("selective", {"fsdp": "full", "activation_checkpointing": "selective"}, {}),
-    ("context", {"fsdp": "full", "context_parallel": 2}, {}),
-    ("context-repeated", {"context_parallel": 2, "activation_checkpointing": "full"}, {}),
+    ("hybrid-2x1", {"fsdp": "hybrid", "shard_size": 1}, SPIKES),
+    ("context", {"fsdp": "full", "context_parallel": 2}, SPIKES),
     ("muon", {"fsdp": "full"}, MUON),
     ("projector", {"fsdp": "full"}, {"train": ["projector"], "learning_rate": {"projector": 2e-3}}),
     ("text", {"fsdp": "full"}, {"mixture": {"world/arithmetic": 1}}),
-    ("spikes", {"fsdp": "full"}, SPIKES),
-    ("spikes-context", {"fsdp": "full", "context_parallel": 2}, SPIKES),
-    ("narrow-gradients", {"fsdp": "full", "gradient_dtype": "bfloat16"}, {}),
     ("mixed", {"fsdp": "full", "dtype": "bfloat16"}, {}),
     ("narrow", NARROW, {}),
 ]
-REFERENCES = {"muon": "muon", "projector": "projector", "text": "text", "spikes": "spikes", "spikes-context": "spikes"}
+FURTHER: list[Case] = [
+    ("hybrid-1x2", {"fsdp": "hybrid", "shard_size": 2, "reshard_after_forward": False}, {}),
+    ("forgetful", {"fsdp": "full", "activation_checkpointing": "full"}, {}),
+    ("selective", {"fsdp": "full", "activation_checkpointing": "selective"}, {}),
+    ("context-repeated", {"context_parallel": 2, "activation_checkpointing": "full"}, {}),
+    ("narrow-gradients", {"fsdp": "full", "gradient_dtype": "bfloat16"}, {}),
+]
+"""Combinations of what ``CASES`` show one by one; they take as long again."""
+REFERENCES = {"muon": "muon", "projector": "projector", "text": "text", "hybrid-2x1": "spikes", "context": "spikes"}
 """Cases whose stage differs, by the reference they are compared with."""
-EXACT = [name for name, parallel, _ in CASES if not any("dtype" in key for key in parallel)]
+
+
+def named(*cases: Case, exact: bool) -> list[Any]:
+    """Names of the cases in float32, or of the others; the further ones run with the engines."""
+    chosen = [case[0] for case in cases if exact != any("dtype" in key for key in case[1])]
+    further = {case[0] for case in FURTHER}
+    return [pytest.param(name, marks=pytest.mark.engines) if name in further else name for name in chosen]
+
+
+EXACT = named(*CASES, *FURTHER, exact=True)
+
+
+def train_all(folder: Path, cases: list[Case]) -> Path:
+    """Every case, trained by two processes, and its reference, trained by one."""
+    start = tiny.checkpoint(folder / "start")
+    told = run_team(2, spread_work.all_cases, (start, folder, cases))
+    (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
+    spread_work.plain(start, folder / "one")
+    for name, _, changes in cases:
+        if name in REFERENCES and not reference(folder, name).exists():
+            spread_work.plain(start, reference(folder, name), **changes)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every case, trained by two processes, and its reference, trained by one."""
-    folder = tmp_path_factory.mktemp("spread")
-    start = tiny.checkpoint(folder / "start")
-    told = run_team(2, spread_work.all_cases, (start, folder, CASES))
-    (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
-    spread_work.plain(start, folder / "one")
-    for name, _, changes in CASES:
-        if name in REFERENCES.values():
-            spread_work.plain(start, folder / f"one-{name}", **changes)
-    return folder
+    return train_all(tmp_path_factory.mktemp("spread"), CASES)
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_all(tmp_path_factory.mktemp("further"), FURTHER)
+
+
+@pytest.fixture
+def folder(name: str, request: pytest.FixtureRequest) -> Path:
+    """Where the case of a test's name was trained."""
+    found: Path = request.getfixturevalue("further" if name in {case[0] for case in FURTHER} else "trained")
+    return found
 
 
 def reference(folder: Path, name: str) -> Path:
@@ -67,9 +93,9 @@ def reference(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_two_processes_give_the_losses_norms_and_weights_of_one(name: str, trained: Path) -> None:
+def test_two_processes_give_the_losses_norms_and_weights_of_one(name: str, folder: Path) -> None:
     """Float32 sums in another order: 1e-6. Muon's bfloat16 iteration turns such differences into larger ones."""
-    ours, theirs = trained / name, reference(trained, name)
+    ours, theirs = folder / name, reference(folder, name)
     tolerance = 1e-3 if name == "muon" else 2e-5
     for one, other in zip(
         spread_work.figures(ours, "loss", "grad_norm"),
@@ -82,7 +108,7 @@ def test_two_processes_give_the_losses_norms_and_weights_of_one(name: str, train
     ):
         assert one == other
     before, after, other = (
-        load_checkpoint(folder).state_dict() for folder in (trained / "start", ours / "model", theirs / "model")
+        load_checkpoint(one).state_dict() for one in (folder / "start", ours / "model", theirs / "model")
     )
     moved = {key: float((value - before[key]).norm()) for key, value in other.items()}
     apart = {key: float((after[key] - value).norm()) for key, value in other.items()}
@@ -92,11 +118,11 @@ def test_two_processes_give_the_losses_norms_and_weights_of_one(name: str, train
         assert all(apart[key] <= 1e-2 * moved[key] for key in moved)
 
 
-@pytest.mark.parametrize("name", [*EXACT, "mixed", "narrow-gradients"])
-def test_norms_by_part_and_flops_are_those_of_one_process(name: str, trained: Path) -> None:
+@pytest.mark.parametrize("name", [*EXACT, "mixed"])
+def test_norms_by_part_and_flops_are_those_of_one_process(name: str, folder: Path) -> None:
     """Whoever holds which part of which gradient, in whatever type; FLOPs from utilisation, its peak and the time."""
-    ours, theirs = trained / name, reference(trained, name)
-    tolerance = {"muon": 1e-2, "narrow-gradients": 2e-2, "mixed": 5e-2}.get(name, 1e-4)
+    ours, theirs = folder / name, reference(folder, name)
+    tolerance = {"muon": 1e-2, "mixed": 5e-2}.get(name, 1e-4)
     for (one, total), (other, _) in zip(
         spread_work.figures(ours, "grad_norm_by_part", "grad_norm"),
         spread_work.figures(theirs, "grad_norm_by_part", "grad_norm"),
@@ -116,7 +142,7 @@ def flops(out: Path, processes: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("name", ["spikes", "spikes-context"])
+@pytest.mark.parametrize("name", ["hybrid-2x1", "context"])
 def test_a_spike_of_a_divided_model_changes_nothing_in_any_process_and_names_its_samples(name, trained: Path) -> None:
     one, other = (
         [json.loads(line) for line in (folder / "spikes.jsonl").read_text().splitlines()]
@@ -135,18 +161,18 @@ def test_losses_by_source_are_those_of_one_process_too(trained: Path) -> None:
     for name in ("full", "context"):
         for (one,), (other,) in zip(
             spread_work.figures(trained / name, "loss_by_source"),
-            spread_work.figures(trained / "one", "loss_by_source"),
+            spread_work.figures(reference(trained, name), "loss_by_source"),
             strict=True,
         ):
             assert one == pytest.approx(other, rel=1e-4)
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("narrow-gradients", 5e-3), ("mixed", 2e-2), ("narrow", 2e-2)])
-def test_narrow_types_follow_float32_at_their_own_precision(name: str, tolerance: float, trained: Path) -> None:
-    ours, theirs = spread_work.losses(trained / name), spread_work.losses(trained / "one")
-    assert ours == pytest.approx(theirs, rel=tolerance) and ours != theirs
+@pytest.mark.parametrize("name", named(*CASES, *FURTHER, exact=False))
+def test_narrow_types_follow_float32_at_their_own_precision(name: str, folder: Path) -> None:
+    ours, theirs = spread_work.losses(folder / name), spread_work.losses(folder / "one")
+    assert ours == pytest.approx(theirs, rel=5e-3 if name == "narrow-gradients" else 2e-2) and ours != theirs
     assert ours[-1] < ours[0]
-    stored = load_checkpoint(trained / name / "model", dtype=None).dtype
+    stored = load_checkpoint(folder / name / "model", dtype=None).dtype
     assert stored == (torch.bfloat16 if name == "narrow" else torch.float32)
 
 
