@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "model": set(),
     # Data needs the model's shapes (token ids, merge size); the model knows nothing of data.
     # It reads the folders that samples stream from.
-    "data": {"model", *STORE},
+    "data": {"model", "picture", *STORE},
     "generate": {"model", "data", "team"},
     "verify": set(),
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "reward": {"verify", "model", "data"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
-    "curate": {"data", *STORE},
+    "curate": {"data", "picture", *STORE},
     "report": {"evaluate", *STORE},
     # Leaves that several steps use.
     "team": set(),
@@ -43,6 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "store_format": set(),
     "store_writer": {"store_format", "atomic"},
     "byte_range": set(),
+    "picture": set(),
     "store": {"store_format", "store_writer", "byte_range"},
     "recipe_yaml": set(),
     "recipe_schema": {"recipe_yaml"},
