@@ -9,6 +9,7 @@
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
+    mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
@@ -225,6 +226,26 @@ def report(
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such run folder; give the --out of a mimovl run")
     print(write_report(directory))
+
+
+@app.command()
+def decontaminate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A training set's dataset folder; left as it is.")],
+    against: Annotated[
+        list[str],
+        typer.Option(metavar="PATH_OR_TASK", help="Dataset, picture folder, JSONL, or evaluation task; repeatable."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder to make; else DATASET-decontaminated.")
+    ] = None,
+) -> None:
+    """Leave out what a benchmark asks about: its pictures in any orientation, its questions; audit.html shows pairs."""
+    from mimovl.pipeline.decontaminate import decontaminate_dataset
+
+    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    audit, folder = decontaminate_dataset(dataset, against, out, progress=progress)
+    print(audit)
+    print(folder / "audit.html")
 
 
 @import_app.command("voc")

@@ -31,13 +31,14 @@ _EXIF_TURNS = {1: 0, 2: 4, 3: 2, 4: 6, 5: 5, 6: 3, 7: 7, 8: 1}
 """EXIF orientation → number of the orientation (see ``turned``) that sets it upright."""
 
 
-def read_grey(data: bytes, *, name: str = "image", dc_only: bool = True) -> Grey:
+def read_grey(data: bytes, *, name: str = "image", dc_only: bool = True, least: int = LEAST_SIDE) -> Grey:
     """Brightness of a picture in cells.
 
     Args:
         data: the encoded picture.
         name: used in errors.
         dc_only: read progressive JPEGs no further than their DC scan where 1/8 scale is wanted.
+        least: cells that the shorter side has at least, where the picture has so many pixels.
 
     Returns:
         Means of square cells, upright, shape (cells down, cells across); the cell's side is :func:`reduction`.
@@ -47,18 +48,18 @@ def read_grey(data: bytes, *, name: str = "image", dc_only: bool = True) -> Grey
     """
     header = read_header(data)
     if header is not None and header.is_grey_or_ycc and header.process <= 2:
-        cells = _jpeg_cells(data, header, dc_only)
+        cells = _jpeg_cells(data, header, dc_only, least)
         if cells is not None:
             return turned(cells, _EXIF_TURNS[header.orientation])
     grey = decode(data, name=name).image.convert("L")
-    factor = reduction(*grey.size)
+    factor = reduction(*grey.size, least)
     return np.asarray(grey.reduce(factor) if factor > 1 else grey)
 
 
-def reduction(width: int, height: int) -> int:
+def reduction(width: int, height: int, least: int = LEAST_SIDE) -> int:
     """Side in pixels of the cells a picture of this size is averaged to: 8, 4, 2 or 1."""
     shorter = min(width, height)
-    return next((factor for factor in (8, 4, 2) if shorter >= LEAST_SIDE * factor), 1)
+    return next((factor for factor in (8, 4, 2) if shorter >= least * factor), 1)
 
 
 def turned(cells: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
@@ -66,12 +67,12 @@ def turned(cells: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return np.rot90(cells[:, ::-1] if orientation >= 4 else cells, orientation % 4)
 
 
-def _jpeg_cells(data: bytes, header: JpegHeader, dc_only: bool) -> Grey | None:
+def _jpeg_cells(data: bytes, header: JpegHeader, dc_only: bool, least: int) -> Grey | None:
     """The first component at reduced scale, as it is stored; None where it should be decoded the ordinary way."""
     width, height = header.width, header.height
     if not 0 < width * height <= MAX_HEADER_PIXELS:
         return None
-    factor = reduction(width, height)
+    factor = reduction(width, height, least)
     part = dc_scan(data, header) if dc_only and factor == 8 else None
     if part is None and header.process == 2 and num_scans(data) > MAX_SCANS:
         return None

@@ -117,7 +117,7 @@ def _look_up(table: _Table, columns: list[Words], keys: Ints, radius: int) -> It
 
 
 def _compare(table: _Table, columns: list[Words], place: Ints, last: Ints, radius: int) -> Iterator[Hits]:
-    """Compare hash n with the rows ``place[n]`` to ``last[n]``: all first rows together, then all second ones, …"""
+    """Compare hash n with the rows ``place[n]`` to ``last[n]``: all first rows together, then all second ones."""
     rows: Ints | None = None
     while len(place):
         # A run that is empty or at its end is compared with whatever lies there: cheaper than leaving it out.

@@ -12,7 +12,7 @@ with most pixels, then most bytes, then the first id. That does not depend on th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def pairs(hashes: npt.NDArray[np.uint64], radius: int, *, scratch: Path | str | 
     return _collected(iter_pairs(hashes, radius, scratch=scratch))
 
 
-def iter_pairs(
-    hashes: npt.NDArray[np.uint64], radius: int, *, scratch: Path | str | None = None
-) -> Iterator[Ints]:
+def iter_pairs(hashes: npt.NDArray[np.uint64], radius: int, *, scratch: Path | str | None = None) -> Iterator[Ints]:
     """The same pairs some at a time and in no order: for more of them than memory holds."""
     words = _as_words(hashes, radius)
     for one, two, far in self_join(words, radius, Path(scratch) if scratch else None):
@@ -123,7 +121,11 @@ def matches(left: Signatures, right: Signatures | None = None, *, orientations: 
     Args:
         left: pictures.
         right: other pictures, signed in the orientations wanted; without it pairs i < j of the left ones.
-        orientations: 0 as they are, 4 mirrored, 1 to 3 turned, 5 to 7 both.
+        orientations: 0 as they are, 4 mirrored, 1 to 3 quarter turns (1 undoes 3: ask for both), 5 to 7 mirrored and
+            turned.
+
+    Raises:
+        UsageError: the right ones are signed in fewer orientations.
     """
     other = left if right is None else right
     found: list[Matches] = []
@@ -134,7 +136,7 @@ def matches(left: Signatures, right: Signatures | None = None, *, orientations: 
             near = pairs(left.hash64[:, 0], CANDIDATE_RADIUS)
         else:
             near = cross_pairs(left.hash64[:, 0], other.hash64[:, orientation], CANDIDATE_RADIUS)
-            near = near[near[:, 0] < near[:, 1]] if right is None and orientation != 3 else near
+            near = near[near[:, 0] < near[:, 1]] if right is None else near
         found.append(_confirmed(left, other, near, orientation))
     parts = [[getattr(match, name) for match in found] for name in Matches.__annotations__]
     return Matches(*(np.concatenate([np.empty(0, np.int64), *part]) for part in parts))
@@ -252,7 +254,10 @@ def find_duplicates(
     for one, two, turn, near, far in zip(left, right, found.orientation, found.bits64, found.bits256, strict=True):
         for here, there in ((int(one), int(two)), (int(two), int(one))):
             links[here] = min(links.get(here, (1 << 30, 0, 0, 0)), (int(far), int(near), int(turn), there))
-    rank: Callable[[int], tuple[int, int, str]] = lambda row: (-facts[row].pixels, -facts[row].bytes, facts[row].id)  # noqa: E731
+
+    def rank(row: int) -> tuple[int, int, str]:
+        return -facts[row].pixels, -facts[row].bytes, facts[row].id
+
     best: dict[int, int] = {}
     for row, root in enumerate(group.tolist()):
         best[root] = min(best.get(root, row), row, key=rank)
@@ -290,7 +295,8 @@ def _explained(fact: PictureFacts, kept: PictureFacts, beside: PictureFacts, lin
         reason = f"which has more bytes: {kept.bytes:,} against {fact.bytes:,}"
     else:
         reason = "which is as large and comes first by its id"
-    turning = "" if turn == 0 else f", {'mirrored' if turn >= 4 else 'turned'}" + (f" {90 * (turn % 4)}°" * (turn % 4 > 0))
+    words = ["mirrored"] * (turn >= 4) + [f"turned {90 * (turn % 4)}°"] * (turn % 4 > 0)
+    turning = f", {' and '.join(words)}" if words else ""
     chain = "" if beside.id == kept.id else f" by way of {beside.id}"
     why = f"a copy of {kept.id}{chain} (64-bit distance {bits64}, 256-bit {bits256}{turning}), {reason}"
     return Copy(fact.id, kept.id, beside.id, bits64, bits256, turn, why)

@@ -70,8 +70,8 @@ def hash_images(images: Sequence[bytes], bits: int = 64) -> npt.NDArray[np.uint6
 def hash_cells(cells: Sequence[Grey], bits: int, *, orientations: int = 1) -> npt.NDArray[np.uint64]:
     """Perceptual hashes of what :func:`mimovl.curate.grey.read_grey` read.
 
-    Mirroring a picture flips the signs of its odd frequencies across, turning it exchanges rows and columns as well: all
-    eight orientations come from one transform.
+    Mirroring a picture flips the signs of its odd frequencies across, turning it exchanges rows and columns as
+    well: all eight orientations come from one transform.
 
     Args:
         cells: brightness of each picture, of any sizes.
@@ -113,7 +113,7 @@ def _turned_spectra(spectra: npt.NDArray[np.float64], orientation: int) -> npt.N
 def _scale_and_transform(size: int, keep: int) -> npt.NDArray[np.float64]:
     """Lanczos scaling of a line of pixels to 4 · keep, and the lowest frequencies of its DCT-II, shape (keep, size).
 
-    The weights are those of PIL's ``resize``, which rounds to bytes between the two directions; here nothing is rounded.
+    The weights are those of PIL's ``resize``, which rounds to bytes after either direction; here nothing is rounded.
     """
     target = 4 * keep
     scale = size / target

@@ -10,29 +10,31 @@ neighbouring cells are equally bright. Such flat pictures are compared by their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from mimovl.curate.grey import Grey, read_grey, turned
 from mimovl.curate.phash import HASH_NAMES, hash_cells
 from mimovl.errors import DataError, MediaError
 
-__all__ = ["FLAT", "LOOK_SIDE", "Signatures", "flat_share", "looks_alike", "sign"]
+__all__ = ["FLAT", "LOOK_SIDE", "LOOK_TOLERANCE", "Signatures", "flat_share", "looks_alike", "sign", "turned_looks"]
 
-FLAT = 0.5
-"""Share of neighbouring cells alike in brightness from which a picture is a page, a chart or a screen."""
-_EQUAL = 1
+FLAT = 0.35
+"""Share of neighbouring cells equal in brightness from which a picture is a page, a chart or a screen: photos, those of
+smooth things included, stay below a quarter; pages begin at nearly a half."""
 LOOK_SIDE = 64
 """The small copy has so many cells a side."""
-LOOK_TOLERANCE = 10.0
-"""Grey levels a cell may be off after brightness and contrast are made equal: compression errs by less, a word by more."""
+LOOK_TOLERANCE = 16.0
+"""Grey levels a cell may be off, brightness and contrast made equal: compression and scaling err by less, one word by more."""
 _NEAR_FLAT = 0.7
+_FINE = 256
+"""Cells a side of what small copies are made of: at 64 a copy would depend on where the cells begin."""
 
 
 @dataclass(frozen=True)
@@ -120,22 +122,25 @@ def sign(
     parts: list[Signatures] = []
     refused: dict[int, MediaError] = {}
     cells: list[Grey] = []
+    looks: dict[int, Grey] = {}
     for number, data in enumerate(pictures):
         try:
-            cells.append(read_grey(data, name=f"image {number}"))
+            grey = read_grey(data, name=f"image {number}")
+            if flat_share(grey) >= _NEAR_FLAT * FLAT:
+                looks[len(cells)] = _small(read_grey(data, name=f"image {number}", least=_FINE))
+            cells.append(grey)
         except MediaError as error:
             refused[number] = error
         if len(cells) == batch:
-            parts.append(_sign(cells, orientations))
-            cells = []
-    parts.append(_sign(cells, orientations))
+            parts.append(_sign(cells, looks, orientations))
+            cells, looks = [], {}
+    parts.append(_sign(cells, looks, orientations))
     return Signatures.join(parts), refused
 
 
 def flat_share(cells: Grey) -> float:
-    """Share of neighbouring cells that are equally bright, to one grey level."""
-    across = np.abs(np.diff(cells.astype(np.int16), axis=1)) <= _EQUAL
-    down = np.abs(np.diff(cells.astype(np.int16), axis=0)) <= _EQUAL
+    """Share of neighbouring cells that are equally bright."""
+    across, down = cells[:, 1:] == cells[:, :-1], cells[1:] == cells[:-1]
     return float((across.sum() + down.sum()) / max(1, across.size + down.size))
 
 
@@ -164,22 +169,29 @@ def looks_alike(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[n
     return np.asarray((gain > 0.4) & (gain < 2.5) & (worst <= LOOK_TOLERANCE))
 
 
-def _sign(cells: Sequence[Grey], orientations: int) -> Signatures:
+def _sign(cells: Sequence[Grey], copies: Mapping[int, Grey], orientations: int) -> Signatures:
     flat = np.array([flat_share(picture) for picture in cells], np.float32)
-    kept = np.flatnonzero(flat >= _NEAR_FLAT * FLAT)
     look = np.full(len(cells), -1, np.int32)
-    look[kept] = np.arange(len(kept))
-    looks = np.zeros((len(kept), LOOK_SIDE, LOOK_SIDE), np.uint8)
-    for row, number in enumerate(kept):
-        looks[row] = _small(cells[number])
+    look[list(copies)] = np.arange(len(copies))
+    looks = np.array(list(copies.values()), np.uint8).reshape(-1, LOOK_SIDE, LOOK_SIDE)
     hash64 = hash_cells(cells, 64, orientations=orientations)[:, :, 0]
     return Signatures(hash64, hash_cells(cells, 256, orientations=orientations), flat, look, looks)
 
 
 def _small(cells: Grey) -> Grey:
-    """The picture in 64 × 64 cells, each the mean of what it covers."""
-    image = Image.fromarray(np.ascontiguousarray(cells))
-    return np.asarray(image.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX))
+    """The picture in 64 × 64 cells, each the mean of what it covers, parts of cells counted as parts."""
+    down, across = _coverage(cells.shape[0]), _coverage(cells.shape[1])
+    return np.asarray(np.rint(down @ cells.astype(np.float64) @ across.T), np.uint8)
+
+
+@lru_cache(maxsize=256)
+def _coverage(size: int) -> npt.NDArray[np.float64]:
+    """How much of each of 64 equal parts of a line each of its cells is, shape (64, size)."""
+    edges = np.arange(LOOK_SIDE + 1) * size / LOOK_SIDE
+    begin, end = edges[:-1, None], edges[1:, None]
+    place = np.arange(size)[None]
+    covered = np.minimum(end, place + 1) - np.maximum(begin, place)
+    return np.asarray(np.maximum(covered, 0.0) / (end - begin))
 
 
 def turned_looks(looks: Grey, orientation: int) -> Grey:
