@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from mimovl.curate.near_duplicates import matches
 from mimovl.curate.signature import Signatures, sign
 
-WORDS = "the of model image data train loss table figure signal layer token value result method sample paper error".split()
+WORDS = "the of model image data train loss table figure signal layer token value result method paper error".split()
 
 
 def photo(seed: int, side: int = 512) -> Image.Image:
@@ -155,7 +155,8 @@ def main() -> None:
         again, _ = sign(jpeg(draw(seed), 60) for seed in range(arguments.drawn))
         wrong[name] = merged(drawn)
         kept[name] = found(drawn, again)[0]
-        print(f"  {name:8s} merged wrongly: ours {wrong[name][0]}, equal hashes {wrong[name][1]}; copies {kept[name]:.3f}")
+        ours_wrong, equal_wrong = wrong[name]
+        print(f"  {name:8s} merged wrongly: ours {ours_wrong}, equal hashes {equal_wrong}; copies {kept[name]:.3f}")
     result = {
         "benchmark": "dedup_quality",
         "found": {name: round(share, 4) for name, share in ours.items()},

@@ -1,8 +1,8 @@
 """What a training set is checked against: items of a benchmark as pictures and texts, from whatever holds them.
 
-    read_items("runs/tiny/data/heldout")    a dataset folder
-    read_items("benchmarks/mmmu-images")    a folder of pictures, searched through
-    read_items("questions.jsonl")           JSON lines with "question" or "text", and "id"; or a .txt, a question a line
+read_items("runs/tiny/data/heldout")    a dataset folder
+read_items("benchmarks/mmmu-images")    a folder of pictures, searched through
+read_items("questions.jsonl")           JSON lines with "question" or "text", and "id"; or a .txt, a question a line
 """
 
 from __future__ import annotations

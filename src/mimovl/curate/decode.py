@@ -37,6 +37,7 @@ REASONS = (
     "corrupt_image",
     "value_range",
 )
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,12 @@ def decode(data: bytes, *, name: str = "image", max_pixels: int = MAX_HEADER_PIX
     Raises:
         MediaError: it cannot be decoded right; ``reason`` is one of ``REASONS``.
     """
-    image = opened(data, name)
+    try:
+        image = opened(data, name)
+    except MediaError as error:
+        if error.reason == "not_an_image" and data.startswith(_MAGIC):
+            raise MediaError(f"{name}: begins as a picture and goes on as none", reason="corrupt_image") from None
+        raise
     width, height = image.size
     if width * height > max_pixels:
         raise MediaError(

@@ -115,7 +115,7 @@ class Probes:
         return signatures
 
     def find(self, signatures: Signatures) -> Iterator[tuple[int, int, str]]:
-        """Row of the signatures, number of the benchmark's picture, and what was measured, nearest orientation alone."""
+        """Row of the signatures, number of the benchmark's picture, and what was measured; one orientation a pair."""
         found = matches(signatures, self.signatures, orientations=ORIENTATIONS)
         seen: set[tuple[int, int]] = set()
         for place in np.lexsort((found.orientation, found.bits64, found.bits256)):

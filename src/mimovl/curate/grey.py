@@ -2,7 +2,8 @@
 
 A JPEG gives its 1/8 scale nearly free: the mean of each block is its DC coefficient, so no inverse transform is run.
 What remains is reading the Huffman codes, which nobody escapes, except in a progressive JPEG, whose DC coefficients
-stand together at the beginning (``jpeg_header.dc_scan``). Every other format is decoded and averaged to the same scale.
+stand together at the beginning (``jpeg_header.dc_scan``; libjpeg-turbo smooths them a little). Every other format is
+decoded and averaged to the same scale.
 
 ``simplejpeg`` (extra ``curate``) decodes a fifth faster than PIL and to the same pixels; without it PIL does.
 """
@@ -41,7 +42,8 @@ def read_grey(data: bytes, *, name: str = "image", dc_only: bool = True, least: 
         least: cells that the shorter side has at least, where the picture has so many pixels.
 
     Returns:
-        Means of square cells, upright, shape (cells down, cells across); the cell's side is :func:`reduction`.
+        Means of square cells (of 4 and 2 pixels nearly so), upright, shape (cells down, cells across); the cell's side
+        is :func:`reduction`.
 
     Raises:
         MediaError: it cannot be decoded; ``reason`` says why.

@@ -96,4 +96,4 @@ def plan_chunks(num_left: int, num_right: int, num_words: int, radius: int) -> l
 
 def distances(left_NW: Words, right_NW: Words) -> npt.NDArray[np.int64]:
     """Bits in which hashes differ, row by row, shape (N,)."""
-    return np.bitwise_count(left_NW ^ right_NW).sum(axis=-1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(left_NW ^ right_NW).sum(axis=-1), np.int64)

@@ -31,7 +31,7 @@ smooth things included, stay below a quarter; pages begin at nearly a half."""
 LOOK_SIDE = 64
 """The small copy has so many cells a side."""
 LOOK_TOLERANCE = 16.0
-"""Grey levels a cell may be off, brightness and contrast made equal: compression and scaling err by less, one word by more."""
+"""Grey levels a cell may be off, once brightness and contrast are equal: scaling errs by less, a word by more."""
 _NEAR_FLAT = 0.7
 _FINE = 256
 """Cells a side of what small copies are made of: at 64 a copy would depend on where the cells begin."""
@@ -127,7 +127,7 @@ def sign(
         try:
             grey = read_grey(data, name=f"image {number}")
             if flat_share(grey) >= _NEAR_FLAT * FLAT:
-                looks[len(cells)] = _small(read_grey(data, name=f"image {number}", least=_FINE))
+                looks[len(cells)] = _small(read_grey(data, name=f"image {number}", dc_only=False, least=_FINE))
             cells.append(grey)
         except MediaError as error:
             refused[number] = error
