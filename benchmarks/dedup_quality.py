@@ -89,14 +89,14 @@ def jpeg(image: Image.Image, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
-def watermark(image: Image.Image) -> Image.Image:
-    """A line of letters on a box in a corner."""
-    copy = image.copy()
-    draw = ImageDraw.Draw(copy)
+def watermark(image: Image.Image, opacity: int = 128) -> Image.Image:
+    """A line of letters on a white box in a corner, half transparent unless said otherwise."""
+    layer = Image.new("RGBA", image.size)
+    draw = ImageDraw.Draw(layer)
     width, height = image.size
-    draw.rectangle((width * 0.62, height * 0.9, width * 0.97, height * 0.97), "white")
-    draw.text((width * 0.64, height * 0.91), "© example.com", "black", ImageFont.load_default(height * 0.04))
-    return copy
+    draw.rectangle((width * 0.67, height * 0.91, width * 0.97, height * 0.97), (255, 255, 255, opacity))
+    draw.text((width * 0.68, height * 0.915), "© example.com", "black", ImageFont.load_default(height * 0.04))
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
 def cropped(image: Image.Image) -> Image.Image:
@@ -115,9 +115,10 @@ EDITS: dict[str, tuple[Callable[[Image.Image], bytes], float]] = {
     "resized": (lambda image: jpeg(image.resize((image.width * 5 // 8, image.height * 5 // 8))), 0.99),
     "brightened": (lambda image: jpeg(brightened(image)), 0.99),
     "watermarked": (lambda image: jpeg(watermark(image)), 0.94),
+    "covered corner": (lambda image: jpeg(watermark(image, 255)), 0.0),
     "cropped 2 %": (lambda image: jpeg(cropped(image)), 0.98),
 }
-"""Edits, with the share of copies that should be found."""
+"""Edits, with the share of copies that should be found; 0 where it is only reported."""
 DRAWN: dict[str, Callable[[int], Image.Image]] = {"pages": page, "charts": chart, "screens": screen}
 
 

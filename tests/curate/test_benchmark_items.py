@@ -21,7 +21,8 @@ def test_a_dataset_a_picture_folder_and_lines_of_text_are_read(tmp_path: Path) -
     (tmp_path / "pictures" / "notes.md").write_text("no picture")
     assert [(item.id, item.pictures) for item in read_items(tmp_path / "pictures")] == [("deep/a.JPG", (picture,))]
     (tmp_path / "q.jsonl").write_text('{"id": 5, "question": "Why?"}\n\n{"text": "因为"}\n', encoding="utf-8")
-    assert [(item.id, item.texts) for item in read_items(tmp_path / "q.jsonl")] == [("5", ("Why?",)), ("line 3", ("因为",))]
+    lines = [(item.id, item.texts) for item in read_items(tmp_path / "q.jsonl")]
+    assert lines == [("5", ("Why?",)), ("line 3", ("因为",))]
     (tmp_path / "q.txt").write_text("One?\nTwo?\n")
     assert [item.texts for item in read_items(tmp_path / "q.txt")] == [("One?",), ("Two?",)]
 

@@ -4,7 +4,7 @@
     report = find_duplicates(signatures, facts)
     report.dropped[0].why                  "a copy of photos/7 (64-bit distance 2, 256-bit 11), which is larger: …"
 
-Two stages, both from one small decode. The 64-bit hash proposes (≤ 10 bits apart), the 256-bit hash confirms (≤ 48):
+Two stages, both from one small decode. The 64-bit hash proposes (≤ 12 bits apart), the 256-bit hash confirms (≤ 60):
 unrelated photos lie 94 or more apart there. Pages, charts and screens must also look alike cell by cell
 (``signature``). Confirmed pairs are joined to groups by union-find, and one picture of each group is kept: the one
 with most pixels, then most bytes, then the first id. That does not depend on the order in which pictures come.
@@ -40,8 +40,10 @@ __all__ = [
 
 Ints = npt.NDArray[np.int64]
 
-CANDIDATE_RADIUS = 10
-CONFIRM_RADIUS = 48
+CANDIDATE_RADIUS = 12
+"""Bits of 64: a covered corner can change so many."""
+CONFIRM_RADIUS = 60
+"""Bits of 256."""
 
 
 # ---------------------------------------------------------------- pairs
@@ -159,7 +161,7 @@ def _confirmed(left: Signatures, right: Signatures, near: Ints, orientation: int
             alike[these] = looks_alike(left.looks[rows[these]], copies)
         same[flat] = alike
         kept.append(np.column_stack([some, far])[same])
-    rows = np.concatenate(kept)
+    rows: Ints = np.concatenate(kept).astype(np.int64)
     turns = np.full(len(rows), orientation, np.int64)
     return Matches(rows[:, 0], rows[:, 1], turns, rows[:, 2], rows[:, 3])
 
