@@ -11,7 +11,7 @@ from mimovl.curate.hamming_plan import distances, plan_chunks
 def drawn(count: int, words: int = 1, *, skewed: bool = False) -> np.ndarray:
     """Hashes, a third of them near others; skewed ones share most of their bits."""
     rng = np.random.default_rng(count)
-    bits = rng.random((count, 64 * words)) < (0.06 if skewed else 0.5)
+    bits = rng.random((count, 64 * words)) < (0.15 if skewed else 0.5)
     for row in range(count // 3):
         bits[row] = bits[count - 1 - row]
         bits[row, rng.choice(64 * words, rng.integers(0, 12), replace=False)] ^= True
@@ -49,7 +49,7 @@ def test_every_near_pair_is_found_once(count: int, words: int, radius: int, skew
     hashes = drawn(count, words, skewed=skewed)
     assert plan_chunks(count // 2, count, words, radius), "the join itself is what this looks at"
     found = gathered(self_join(hashes, radius))
-    assert len(found) == len(set(found)) > 100
+    assert len(found) == len(set(found)) > 50
     assert set(found) == {pair for pair in brute(hashes, hashes, radius) if pair[0] < pair[1]}
 
 

@@ -161,9 +161,9 @@ def _confirmed(left: Signatures, right: Signatures, near: Ints, orientation: int
             alike[these] = looks_alike(left.looks[rows[these]], copies)
         same[flat] = alike
         kept.append(np.column_stack([some, far])[same])
-    rows: Ints = np.concatenate(kept).astype(np.int64)
-    turns = np.full(len(rows), orientation, np.int64)
-    return Matches(rows[:, 0], rows[:, 1], turns, rows[:, 2], rows[:, 3])
+    rows = np.concatenate(kept)
+    left_rows, right_rows, near64, far256 = (np.asarray(column, np.int64) for column in rows.T)
+    return Matches(left_rows, right_rows, np.full(len(rows), orientation, np.int64), near64, far256)
 
 
 # ---------------------------------------------------------------- groups
