@@ -66,6 +66,8 @@ def reduction(width: int, height: int, least: int = LEAST_SIDE) -> int:
 
 def turned(cells: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """A picture in one of its eight orientations: 0–3 quarter turns to the left, 4–7 the same after mirroring."""
+    if orientation == 0:
+        return cells
     return np.rot90(cells[:, ::-1] if orientation >= 4 else cells, orientation % 4)
 
 

@@ -88,7 +88,7 @@ def hash_cells(cells: Sequence[Grey], bits: int, *, orientations: int = 1) -> np
         by_shape.setdefault(picture.shape, []).append(number)
     for (height, width), numbers in by_shape.items():
         across, down = _scale_and_transform(width, keep).T, _scale_and_transform(height, keep)
-        step = max(1, (1 << 22) // (height * width))
+        step = max(1, (1 << 17) // (height * width))  # as doubles a megabyte, which a core's cache holds
         for begin in range(0, len(numbers), step):
             some = numbers[begin : begin + step]
             pixels = np.stack([cells[number] for number in some]).astype(np.float64)
