@@ -32,11 +32,14 @@ ARROWS: dict[str, set[str]] = {
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
     "plan": {"model"},
     "train": {"data", "model", "team", "plan"},
-    "reward": {"verify", "model", "data"},
+    "reward": {"verify", "model", "data", "recipe_load"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
     "curate": {"data", "picture", *STORE},
     "report": {"evaluate", *STORE},
+    # What models prefer, as pairs; how well a reward model tells, with evaluation's intervals. It sees generation only
+    # as the ``Generate`` protocol and training not at all.
+    "preference": {"data", "evaluate"},
     # Leaves that several steps use.
     "team": set(),
     "atomic": set(),
@@ -56,7 +59,7 @@ ARROWS: dict[str, set[str]] = {
 }
 """A part → the parts it may import, besides ``EVERYWHERE`` and whatever those may import themselves."""
 
-TOP = {"recipe", "pipeline", "cli"}
+TOP = {"recipe", "pipeline", "cli", "cli_curate"}
 """Parts that put the steps together: they may import any part, and no step may import them."""
 
 EVALUATE_REWARD = "evaluate also reports the reward that reinforcement learning would give the same completion"
@@ -66,6 +69,7 @@ EXTRA_ARROWS = {("evaluate", "reward"): EVALUATE_REWARD}
 UNTESTED: dict[str, str] = {
     "__init__.py": "only re-exports",
     "types.py": "nouns that compute nothing; every other test uses them",
+    "curate/step.py": "abstract classes that compute nothing; the tests of every step use them",
     "verify/math_forms.py": "nouns that compute nothing; the tests of math_read and math_compare use them",
     "verify/math_worker.py": "runs in the process that tests/verify/test_math_process.py starts",
 }

@@ -48,6 +48,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     stand_in("mimovl.pipeline.run", "run")
     stand_in("mimovl.pipeline.evaluate", "evaluate_checkpoint")
     stand_in("mimovl.generate.logprobs", "score_messages")
+    stand_in("mimovl.pipeline.reward_train", "train_reward_model")
     return seen
 
 
@@ -91,13 +92,29 @@ def test_evaluate_passes_tasks_and_modes(calls: list[Any], flags: tuple[str, ...
         "evaluate", "c", "--out", "o", "--tasks", "ocr, counting", "--tasks", "text", "--limit", 5, *flags
     )
     assert code == 0
-    options = {"dataset": None, "tasks": ["ocr", "counting", "text"], "limit": 5, "modes": modes}
+    options = {"dataset": None, "tasks": ["ocr", "counting", "text"], "limit": 5, "temperature": 0.0, "modes": modes}
     assert calls == [("evaluate_checkpoint", (Path("c"), Path("o")), options)]
 
 
 def test_logprobs_passes_its_files(calls: list[Any]) -> None:
     assert invoke("logprobs", "c", "--messages", "m.json", "--out", "o.json")[0] == 0
     assert calls == [("score_messages", (Path("c"), Path("m.json"), Path("o.json")), {})]
+
+
+def test_reward_train_passes_recipe_folder_and_overrides_and_says_where_things_are(calls: list[Any]) -> None:
+    code, out, _ = invoke("reward", "train", "r.yaml", "--out", "o", "--set", "seed=1")
+    assert code == 0 and "model: o/model" in out and "report: o/report.json" in out
+    assert calls == [("train_reward_model", (Path("r.yaml"), Path("o"), ["seed=1"]), {})]
+
+
+def test_preference_collect_says_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"prompts": 3, "pairs": 5, "verdicts": {"tie": 1, "win": 4}}
+    place = {"value": 0.6, "interval": [0.4, 0.8], "n": 9}
+    fake = ModuleType("mimovl.pipeline.collect")
+    fake.collect = lambda *args: {**found, "first_place_preferred": place}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mimovl.pipeline.collect", fake)
+    code, out, _ = invoke("preference", "collect", "c.yaml", "--out", "o")
+    assert code == 0 and "o: 5 pairs of 3 prompts (1 tie, 4 win)" in out and "0.600 of replies  [0.400, 0.800]" in out
 
 
 def test_import_voc_writes_both_sides_and_says_what_it_dropped(tmp_path: Path) -> None:

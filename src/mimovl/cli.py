@@ -11,6 +11,9 @@
     mimovl report runs/tiny                               write report.html again
     mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
+    mimovl reward serve --port 8000                       rewards over HTTP
+    mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
+    mimovl reward train recipes/reward-tiny.yaml --out rm a reward model from pairs, and what it is worth
 
 A user's mistake is one line on stderr and exit code 2; ``MIMOVL_DEBUG=1`` shows where it was raised. Whatever is heavy
 is imported inside its command, so that ``mimovl --help`` answers at once.
@@ -21,7 +24,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +31,7 @@ import typer
 from typer.core import TyperGroup
 
 from mimovl import __version__
+from mimovl.cli_curate import add_curation, progress_line
 from mimovl.errors import MimovlError, UsageError
 
 __all__ = ["app", "main"]
@@ -36,6 +39,8 @@ __all__ = ["app", "main"]
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
     "evaluate": "run the same command again to resume: answers so far are kept",
+    "reward": "run the same command again; a training goes on where it was",
+    "preference": "run the same command again to resume: answers and rankings so far are kept",
 }
 
 
@@ -71,6 +76,11 @@ app.add_typer(import_app, name="import")
 app.add_typer(recipe_app, name="recipe")
 verify_app = _typer(help="Look at the graders.")
 app.add_typer(verify_app, name="verify")
+reward_app = _typer(help="Reward completions.")
+app.add_typer(reward_app, name="reward")
+preference_app = _typer(help="Which answers are preferred.")
+app.add_typer(preference_app, name="preference")
+add_curation(app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
@@ -122,6 +132,7 @@ def evaluate(
         bool | None,
         typer.Option("--thinking/--no-thinking", help="One mode only; without it both.", show_default=False),
     ] = None,
+    temperature: Annotated[float, typer.Option(min=0, metavar="T", help="Sample the answers; 0 is greedy.")] = 0.0,
 ) -> None:
     """Score a checkpoint on held-out questions, thinking and not, with 95 % intervals."""
     from mimovl.pipeline.evaluate import evaluate_checkpoint
@@ -132,7 +143,8 @@ def evaluate(
         False: ("no_think",),
     }
     names = [name.strip() for entry in tasks or [] for name in entry.split(",") if name.strip()]
-    evaluate_checkpoint(checkpoint, out, dataset=dataset, tasks=names or None, limit=limit, modes=modes[thinking])
+    options: dict[str, Any] = dict(dataset=dataset, tasks=names or None, limit=limit, temperature=temperature)
+    evaluate_checkpoint(checkpoint, out, modes=modes[thinking], **options)
 
 
 @app.command()
@@ -160,7 +172,7 @@ def init(
         seed=seed,
         dtype=dtype,
         shard_bytes=int(shard_gb * 10**9),
-        progress=_progress_line("bytes") if sys.stderr.isatty() else None,
+        progress=progress_line("bytes") if sys.stderr.isatty() else None,
     )
     print(summary)
 
@@ -212,7 +224,7 @@ def lengths(
     """Count every sample's tokens from headers, keep them in the dataset, and list what no pack can hold."""
     from mimovl.pipeline.lengths import index_lengths
 
-    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    progress = progress_line("samples") if sys.stderr.isatty() else None
     print(index_lengths(dataset, checkpoint, length=length, workers=workers, progress=progress))
 
 
@@ -226,26 +238,6 @@ def report(
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such run folder; give the --out of a mimovl run")
     print(write_report(directory))
-
-
-@app.command()
-def decontaminate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A training set's dataset folder; left as it is.")],
-    against: Annotated[
-        list[str],
-        typer.Option(metavar="PATH_OR_TASK", help="Dataset, picture folder, JSONL, or evaluation task; repeatable."),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder to make; else DATASET-decontaminated.")
-    ] = None,
-) -> None:
-    """Leave out what a benchmark asks about: its pictures in any orientation, its questions; audit.html shows pairs."""
-    from mimovl.pipeline.decontaminate import decontaminate_dataset
-
-    progress = _progress_line("samples") if sys.stderr.isatty() else None
-    audit, folder = decontaminate_dataset(dataset, against, out, progress=progress)
-    print(audit)
-    print(folder / "audit.html")
 
 
 @import_app.command("voc")
@@ -280,7 +272,7 @@ def import_voc(
         seed=seed,
         names=names,
         max_pixels=max_pixels,
-        progress=_progress_line("photos") if sys.stderr.isatty() else None,
+        progress=progress_line("photos") if sys.stderr.isatty() else None,
     )
     print(summary)
 
@@ -322,20 +314,62 @@ def verify_audit(
     print(audit_text(audit(read_labelled(labelled), mode, alone=alone, source=str(labelled)), errors=errors))
 
 
+@reward_app.command("serve")
+def reward_serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose; the address is printed.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Grading processes; one a core by default.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: rewards of one's own, reward models, limits, the token.")
+    ] = None,
+) -> None:
+    """Serve rewards over HTTP until a signal says to stop; POST /v1/rewards, documentation at /docs."""
+    from mimovl.reward.serve import serve
+
+    serve(port, host=host, config=config, workers=workers)
+
+
+@reward_app.command("train")
+def reward_train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/reward-tiny.yaml.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Its folder; an unfinished one resumes.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a reward model on pairs; print accuracy, calibration and taste for length on pairs held out."""
+    from mimovl.pipeline.reward_train import train_reward_model
+
+    train_reward_model(recipe, out, overrides or [])
+    print(f"model: {out / 'model'}\nreport: {out / 'report.json'}")
+
+
+@preference_app.command("collect")
+def preference_collect(
+    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: prompts, generators, ranker.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pairs to make.")],
+    overrides: Overrides = None,
+) -> None:
+    """Have several models answer and a ranker judge, each pair in both orders; ties and disagreements are kept."""
+    from mimovl.pipeline.collect import collect
+
+    summary = collect(recipe, out, overrides or [])
+    verdicts = ", ".join(f"{count} {name}" for name, count in summary["verdicts"].items())
+    place = summary["first_place_preferred"]
+    low, high = place["interval"]
+    print(f"{out}: {summary['pairs']} pairs of {summary['prompts']} prompts ({verdicts})")
+    if place["n"]:
+        print(f"the ranker names the answer shown first in {place['value']:.3f} of replies  [{low:.3f}, {high:.3f}]")
+    elif summary["verdicts"]:
+        print("the ranker never named an answer: its replies are not A, B or tie; ask a larger model")
+
+
 def _pair(entry: str) -> tuple[str, str]:
     key, equals, value = entry.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--name {entry}: write it as CLASS=NAME, for example RBC='red blood cell'")
     return key.strip(), value
-
-
-def _progress_line(what: str) -> Callable[[int, int], None]:
-    """A line on the terminal that counts up in place."""
-
-    def show(done: int, total: int) -> None:
-        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-    return show
 
 
 def main() -> None:

@@ -5,6 +5,7 @@
     ├── DataError          a sample, image, video, annotation or dataset that cannot be used
     │   └── MediaError     one image or video: corrupt, empty, too large
     ├── CheckpointError    a checkpoint folder: missing file, missing or misshapen tensor, other architecture
+    ├── TrainingError      a training that must not go on as it is: a loss or gradient that is no number
     ├── MissingExtraError  an optional library is absent (says the exact install line)
     └── UsageError         a command asked for something that is not there (a folder, a file, an id)
 
@@ -24,6 +25,7 @@ __all__ = [
     "MimovlError",
     "MissingExtraError",
     "RecipeError",
+    "TrainingError",
     "UsageError",
 ]
 
@@ -53,6 +55,10 @@ class MediaError(DataError):
 
 class CheckpointError(MimovlError, ValueError):
     """A checkpoint folder is incomplete or does not fit the model."""
+
+
+class TrainingError(MimovlError, ValueError):
+    """A training must not go on as it is."""
 
 
 class UsageError(MimovlError, ValueError):

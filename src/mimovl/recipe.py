@@ -29,6 +29,7 @@ from mimovl.rl.config import RLConfig
 from mimovl.suggest import nearest
 from mimovl.train.config import StageConfig
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.trackers import TrackingConfig
 
 __all__ = [
     "Explained",
@@ -67,6 +68,8 @@ class Recipe(RecipeModel):
     """Train base parts of the run's own before the stages, and start from them."""
     parallel: ParallelConfig | None = None
     """How the stages are spread over processes, and their precision; unset: one process, float32."""
+    tracking: TrackingConfig | None = None
+    """Who is told each step's figures besides metrics.jsonl; unset: nobody. It may change while a run goes on."""
     stages: tuple[StageConfig, ...] = ()
     """The stages of training, in order."""
     rl: RLConfig | None = None

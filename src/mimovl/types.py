@@ -126,7 +126,7 @@ class PackedBatch:
     positions: torch.Tensor
     """Multimodal rotary positions (time, height, width), shape (3, N)."""
     cu_seqlens: torch.Tensor
-    """Where each sample starts, shape (S + 1,), int32; the last entry is N."""
+    """Where each sample (of a preference: each conversation) starts, shape (S + 1,), int32; the last entry is N."""
     labels: torch.Tensor
     """The token to predict *at* each position (already shifted), ``IGNORE_INDEX`` where none, shape (N,)."""
     loss_weights: torch.Tensor
@@ -174,6 +174,10 @@ class SamplingParams:
     top_p: float = 1.0
     max_tokens: int = 256
     seed: int = 0
+    top_k: int = 0
+    """Draw from the k likeliest; 0 for all."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion; it is cut before the first of them, its tokens are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ class Completion:
     """What a model said: its text, and token ids with their log-probabilities where the engine knows them."""
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "cancelled"]
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
 

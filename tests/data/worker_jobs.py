@@ -27,6 +27,13 @@ def jobs(kind: str, about: Any, note: Note) -> Any:
         case "slow":
             time.sleep(0.3)
             return os.getpid()
+        case "meet":  # done when the other has begun as well: only side by side
+            folder, mine, other = about
+            (folder / mine).touch()
+            deadline = time.monotonic() + 30
+            while not (met := (folder / other).exists()) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return met
         case "data error":
             raise DataError(f"sample {about}: 3 of 4 pictures")
         case "media error":

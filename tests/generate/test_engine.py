@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import DataError
+from mimovl.errors import CheckpointError, DataError
 from mimovl.generate import Engine
-from mimovl.model import VisionLanguageModel
+from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.types import Completion, Message, Part, Request, Sample, SamplingParams
 from tests import tiny
 from tests.data import small
-from tests.generate import plain
+from tests.generate import plain, rows
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,18 @@ def test_samples_depend_on_their_own_seed_and_on_nothing_around_them(model) -> N
     for place in (0, 9, 18):
         (alone,) = engine(model, slots=3).generate([asked[place]])
         assert [c.tokens for c in alone] == [c.tokens for c in expected[place]]
+
+
+def test_a_completion_is_the_same_to_the_bit_in_any_company(model) -> None:
+    """Log-probabilities too: other slots, prefills and pages around it, few or many beside it."""
+    rows.needed()
+    asked = sampled(max_tokens=40)
+    expected = engine(model, slots=100, prefill_tokens=9999).generate(asked)
+    for slots, prefill_tokens in ((3, 1), (7, 300), (33, 100)):
+        running = engine(model, slots, prefill_tokens)
+        assert running.generate(asked) == expected
+    for place in range(0, len(asked), 3):
+        assert engine(model, slots=3).generate([asked[place]]) == [expected[place]]
 
 
 def test_samples_of_a_group_differ_and_so_do_seeds(model) -> None:
@@ -326,3 +338,188 @@ def test_parts_without_text_and_the_no_think_switch_reach_the_prompt(model) -> N
     assert all(text.endswith("<|im_start|>assistant\n") for text in seen)
     only = Message("user", (Part("image", media=next(iter(sample.media))),))
     running.generate([Request(Sample("bare", (only,), sample.media), SamplingParams(max_tokens=1))])
+
+
+# ---------------------------------------------------------------- ends
+
+
+def test_a_stop_text_ends_a_completion_and_is_cut_off(model) -> None:
+    free = [
+        Request(sample, SamplingParams(temperature=1.0, max_tokens=30, seed=n)) for n, sample in enumerate(prompts())
+    ]
+    stopped = 0
+    for request, (whole,) in zip(free, engine(model, slots=32).generate(free), strict=True):
+        if len(whole.text) < 12:
+            continue
+        stops = (whole.text[6:9], whole.text[3:5], "never written")
+        cut = min(whole.text.find(stop) for stop in stops[:2])
+        sampling = SamplingParams(temperature=1.0, max_tokens=30, seed=request.sampling.seed, stop=stops)
+        ((completion,),) = engine(model).generate([Request(request.sample, sampling)])
+        assert completion.text == whole.text[:cut] and completion.finish_reason == "stop"
+        assert completion.tokens == whole.tokens[: len(completion.tokens)]
+        # No token too many: without the last one none of them had been written.
+        before = tiny.tokenizer().decode(list(completion.tokens[:-1]))
+        assert not any(stop in before for stop in stops)
+        stopped += 1
+    assert stopped >= 8
+
+
+def test_top_k_one_is_greedy_whatever_the_draw(model) -> None:
+    asked = [Request(s, SamplingParams(temperature=1.0, top_k=1, max_tokens=8, seed=3)) for s in prompts()[:6]]
+    for request, (completion,) in zip(asked, engine(model).generate(asked), strict=True):
+        assert list(completion.tokens) == plain.greedy(model, Request(request.sample, SamplingParams(max_tokens=8)))[0]
+
+
+# ---------------------------------------------------------------- as they come
+
+
+def said(groups: list[list[Completion]]) -> list[list[tuple]]:
+    """All but the roundings."""
+    return [[(c.text, c.finish_reason, c.tokens) for c in group] for group in groups]
+
+
+def drain(running: Engine) -> dict[tuple[int, int], Completion]:
+    """Every sample, once."""
+    found: dict[tuple[int, int], Completion] = {}
+    while not running.idle:
+        for done in running.step():
+            assert (done.ticket, done.sample) not in found
+            found[done.ticket, done.sample] = done.completion
+    return found
+
+
+def test_requests_that_come_while_others_run_are_answered_the_same(model) -> None:
+    asked = sampled()
+    expected = engine(model, slots=100).generate(asked)
+    running = engine(model, slots=7)
+    tickets, found = [], {}
+    for request in asked:
+        tickets.append(running.submit(request))
+        for _ in range(2):
+            found.update({(done.ticket, done.sample): done.completion for done in running.step()})
+    found.update(drain(running))
+    assert said([[found[ticket, sample] for sample in range(3)] for ticket in tickets]) == said(expected)
+
+
+def test_a_cancelled_request_is_reported_once_with_what_it_had_written(model) -> None:
+    asked = [Request(s, SamplingParams(temperature=1.0, max_tokens=20, seed=n), 2) for n, s in enumerate(prompts()[:4])]
+    roomy, running = engine(model, slots=100), engine(model, slots=6)
+    roomy.stop_ids = running.stop_ids = set()
+    whole = roomy.generate(asked)
+    tickets = [running.submit(request) for request in asked]
+    found = {}
+    for _ in range(4):
+        found.update({(done.ticket, done.sample): done.completion for done in running.step()})
+    assert not found
+    running.cancel(tickets[1])  # runs
+    running.cancel(tickets[3])  # waits
+    running.cancel(999)  # is nothing
+    found = drain(running)
+    assert len(found) == 8
+    for place in (0, 2):
+        assert said([[found[tickets[place], sample] for sample in range(2)]]) == said([whole[place]])
+    for sample in range(2):
+        begun, unborn = found[tickets[1], sample], found[tickets[3], sample]
+        assert begun.finish_reason == unborn.finish_reason == "cancelled"
+        assert 1 < len(begun.tokens) < 20 and begun.tokens == whole[1][sample].tokens[: len(begun.tokens)]
+        assert (unborn.text, unborn.tokens) == ("", ())
+
+
+def test_pages_and_pictures_are_all_given_back(model) -> None:
+    running = engine(model, slots=7)
+    running.generate(sampled())
+    tickets = [running.submit(request) for request in sampled()]
+    for _ in range(5):
+        running.step()
+    for ticket in tickets:
+        running.cancel(ticket)
+    drain(running)
+    assert running._own.used == running._shared.used == running._reserved == 0
+    assert not running._prefill._visual and not running._prefill._wanted
+
+
+def test_a_call_within_others_work_leaves_that_for_its_owner(model) -> None:
+    running = engine(model, slots=7)
+    (ahead,) = [running.submit(request) for request in sampled()[:1]]
+    inside = running.generate(sampled()[1:3])
+    found = drain(running)
+    first = [found[ahead, sample] for sample in range(3)]
+    assert said([first, *inside]) == said(engine(model).generate(sampled()[:3]))
+
+
+def test_a_prompt_that_cannot_be_run_takes_no_other_with_it(model) -> None:
+    broken = small.Media("0" * 64, "image", b"", 28, 28)
+    running = engine(model, slots=100)
+    good = sampled()[:2]
+    tickets = [running.submit(good[0])]
+    running.submit(Request(Sample("broken", (small.user("What?", broken),), {broken.sha256: broken})))
+    tickets.append(running.submit(good[1]))
+    with pytest.raises(DataError, match="sample broken"):
+        running.step()
+    found = drain(running)
+    expected = engine(model).generate(good)
+    assert said([[found[ticket, sample] for sample in range(3)] for ticket in tickets]) == said(expected)
+
+
+# ---------------------------------------------------------------- room
+
+
+def test_a_small_cache_makes_requests_wait_and_changes_nothing(model) -> None:
+    asked = sampled()
+    expected = engine(model, slots=100).generate(asked)
+    running = Engine(model, tiny.processor(), slots=100, page_tokens=8, cache_tokens=1024)
+    most = 0
+
+    def watch(done: int, total: int) -> None:
+        nonlocal most
+        most = max(most, 8 * (running._own.used + running._shared.used))
+
+    answers = running.generate(asked, on_finish=watch)
+    assert 512 < most <= 1024
+    assert said(answers) == said(expected)
+
+
+def test_a_request_that_can_never_fit_is_named_with_both_numbers(model) -> None:
+    running = Engine(model, tiny.processor(), slots=8, cache_tokens=128)
+    with pytest.raises(DataError, match=r"with 4 answers of 40 takes up to \d+ tokens of the cache, which has 128"):
+        running.generate([Request(prompts()[0], SamplingParams(max_tokens=40), 4)])
+    assert running.idle and running._reserved == 0
+
+
+def test_long_sequences_among_short_ones_leave_no_holes_to_read(model) -> None:
+    """The pool is read to its last page in use, so pages of the survivors move to the front."""
+    lengths = [100 if n % 8 == 7 else 2 for n in range(64)]
+    asked = [
+        Request(prompts()[n % 20], SamplingParams(temperature=1.0, max_tokens=length, seed=n))
+        for n, length in enumerate(lengths)
+    ]
+    running = Engine(model, tiny.processor(), slots=64, page_tokens=4)
+    running.stop_ids = set()
+    highest: list[float] = []
+
+    def watch(done: int, total: int) -> None:
+        if running._running and running._own.high >= 16:
+            highest.append(running._own.high / running._own.used)
+
+    answers = running.generate(asked, on_finish=watch)
+    assert highest and sum(ratio > 1.25 for ratio in highest) <= 1  # the step in which they ended
+    for request, (completion,) in list(zip(asked, answers, strict=True))[7::8]:
+        expected = plain.logprobs(model, request, completion.tokens)
+        assert torch.allclose(expected, torch.tensor(completion.logprobs), atol=1e-4)
+
+
+# ---------------------------------------------------------------- the model alone
+
+
+def test_a_loaded_model_and_texts_are_enough(tiny_start) -> None:
+    loaded = load_checkpoint(tiny_start)
+    texts = ["How many circles?", "What is 3 + 4?"]
+    sampling = SamplingParams(temperature=1.0, max_tokens=5, seed=2)
+    answers = Engine(loaded).generate(texts, sampling, 2)
+    asked = [Request(Sample(text, (small.user(text),)), sampling, 2) for text in texts]
+    assert said(answers) == said(Engine(loaded, tiny.processor()).generate(asked))
+
+
+def test_a_model_without_a_tokenizer_says_so(model) -> None:
+    with pytest.raises(CheckpointError, match="the model's own files"):
+        Engine(model)

@@ -3,13 +3,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimovl.generate.sampling import draw_tokens, forbid
+from mimovl.errors import DataError
+from mimovl.generate.sampling import check_sampling, draw_tokens, forbid
+from mimovl.types import SamplingParams
 
 
-def draw(logits, uniform, temperature=1.0, top_p=1.0):
+def draw(logits, uniform, temperature=1.0, top_p=1.0, top_k=0):
     """One distribution, many draws: the tokens."""
     rows = torch.tensor(logits).expand(len(uniform), -1)
-    return draw_tokens(rows, torch.tensor(uniform), [temperature] * len(uniform), [top_p] * len(uniform))[0].tolist()
+    sampling = SamplingParams(temperature, top_p, top_k=top_k)
+    return draw_tokens(rows, torch.tensor(uniform), [sampling] * len(uniform))[0].tolist()
 
 
 GRID = [(n + 0.5) / 1000 for n in range(1000)]
@@ -58,18 +61,33 @@ def test_top_p_comes_after_temperature() -> None:
     assert 2 in draw(LOGITS, GRID, temperature=2.0, top_p=0.7)
 
 
+@pytest.mark.parametrize(
+    ("top_k", "expected"),
+    [(0, PROBABILITIES), (9, PROBABILITIES), (3, [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0]), (1, [1, 0, 0, 0])],
+)
+def test_top_k_keeps_the_k_likeliest(top_k: int, expected: list[float]) -> None:
+    assert shares(draw(LOGITS, GRID, top_k=top_k)) == pytest.approx(expected, abs=0.0015)
+
+
+def test_top_p_is_of_what_top_k_has_left() -> None:
+    """Of the two likeliest the first holds two thirds."""
+    assert set(draw(LOGITS, GRID, top_p=0.66, top_k=2)) == {0}
+    assert set(draw(LOGITS, GRID, top_p=0.68, top_k=2)) == {0, 1}
+
+
 def test_every_row_has_settings_of_its_own() -> None:
-    logits = torch.tensor(LOGITS).expand(3, -1)
-    uniform = torch.tensor([0.999, 0.999, 0.999])
-    tokens, logprobs = draw_tokens(logits, uniform, [0.0, 1.0, 1.0], [1.0, 1.0, 0.6])
-    assert tokens.tolist() == [0, 3, 1]
-    assert logprobs.exp().tolist() == pytest.approx([0.5, 0.1, 0.25])
+    logits = torch.tensor(LOGITS).expand(4, -1)
+    uniform = torch.tensor([0.999, 0.999, 0.999, 0.999])
+    sampling = [SamplingParams(0.0), SamplingParams(1.0), SamplingParams(1.0, 0.6), SamplingParams(1.0, top_k=3)]
+    tokens, logprobs = draw_tokens(logits, uniform, sampling)
+    assert tokens.tolist() == [0, 3, 1, 2]
+    assert logprobs.exp().tolist() == pytest.approx([0.5, 0.1, 0.25, 0.15])
 
 
 def test_recorded_logprobs_ignore_temperature_and_top_p() -> None:
     logits = torch.tensor([LOGITS])
     for temperature, top_p in ((0.0, 1.0), (0.3, 1.0), (1.0, 0.4)):
-        token, logprob = draw_tokens(logits, torch.tensor([0.2]), [temperature], [top_p])
+        token, logprob = draw_tokens(logits, torch.tensor([0.2]), [SamplingParams(temperature, top_p)])
         assert token.tolist() == [0]
         assert logprob.exp().item() == pytest.approx(0.5)
 
@@ -81,12 +99,13 @@ def test_recorded_logprobs_ignore_temperature_and_top_p() -> None:
     uniform=st.one_of(st.floats(0, 1, exclude_max=True, width=32), st.sampled_from([0.0, 1 - 2**-24])),
     temperature=st.sampled_from([0.0, 0.01, 1.0, 100.0]),
     top_p=st.sampled_from([1.0, 0.5, 1e-6]),
+    top_k=st.sampled_from([0, 1, 3]),
 )
-def test_forbidden_tokens_are_never_drawn(logits, blocked, uniform, temperature, top_p) -> None:
+def test_forbidden_tokens_are_never_drawn(logits, blocked, uniform, temperature, top_p, top_k) -> None:
     size = len(logits)
     forbidden = blocked.draw(st.sets(st.integers(0, size - 1), max_size=size - 1))
     rows = forbid(torch.tensor([logits]), torch.tensor(sorted(forbidden), dtype=torch.long))
-    token, logprob = draw_tokens(rows, torch.tensor([uniform]), [temperature], [top_p])
+    token, logprob = draw_tokens(rows, torch.tensor([uniform]), [SamplingParams(temperature, top_p, top_k=top_k)])
     assert token.item() not in forbidden
     assert torch.isfinite(logprob).all()
 
@@ -98,3 +117,16 @@ def test_forbid_leaves_the_rest_and_what_it_was_given() -> None:
     assert masked.dtype == torch.float32 and torch.equal(logits, before)
     assert (masked[..., [1, 4]] == float("-inf")).all()
     assert torch.equal(masked[..., [0, 2, 3]], logits[..., [0, 2, 3]].float())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("max_tokens", 0), ("temperature", -0.5), ("temperature", float("nan")), ("top_p", 0.0), ("top_p", 1.5)),
+        *(("top_k", -1), ("stop", "abc"), ("stop", ("a", "")), ("stop", (3,))),
+    ],
+)
+def test_settings_that_mean_nothing_are_named_with_their_value(field: str, value: object) -> None:
+    with pytest.raises(DataError, match=f"sample x: {field} is .*; it must be"):
+        check_sampling(SamplingParams(**{field: value}), "sample x")
+    check_sampling(SamplingParams(), "sample x")

@@ -80,5 +80,15 @@ def test_equal_lengths_take_one_call(monkeypatch):
         assert len(calls) == expected
 
 
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [3, 3, 5, 2, 3, 5, 5, 1, 3]])
+def test_nothing_is_gathered_by_index_in_either_direction(lengths):
+    """The gradient of a gather is a scatter; that of a cut is a copy."""
+    heads = [x.requires_grad_() for x in random_heads(sum(lengths))]
+    with torch.profiler.profile() as profile:
+        PackedAttention(Segments(cumulative(lengths)), causal=True)(0, *heads).square().sum().backward()
+    called = {event.key for event in profile.key_averages()}
+    assert not [name for name in called if "index" in name] and any("scaled_dot_product" in name for name in called)
+
+
 def test_nothing_to_attend_to_is_no_error():
     assert PackedAttention(Segments(torch.tensor([0])), causal=False)(0, *random_heads(0)).shape == (0, 4, 8)

@@ -73,7 +73,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
-CLOCK = {"tokens_per_second", "data_wait", "seconds", "seconds_generate", "seconds_update", "memory_mb"}
+CLOCK = {
+    *("tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "memory_mb"),
+    *("seconds", "seconds_generate", "seconds_update"),
+}
 """Figures that no two runs share."""
 
 

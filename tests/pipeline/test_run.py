@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from mimovl.errors import CheckpointError, DataError, MimovlError, RecipeError, UsageError
+from mimovl.errors import CheckpointError, DataError, MimovlError, MissingExtraError, RecipeError, UsageError
 from mimovl.model import load_checkpoint
 from mimovl.pipeline import progress
 from mimovl.pipeline import run as pipeline_run
@@ -183,6 +184,25 @@ def test_options_that_came_after_a_run_was_begun_do_not_keep_it_from_going_on(co
         run(copy.parent / "micro.yaml", copy, ["parallel.compile=true"])
 
 
+def test_who_watches_and_what_is_done_about_spikes_may_change_in_a_run_that_goes_on(copy: Path) -> None:
+    pytest.importorskip("tensorboard", reason="pip install 'mimovl[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (copy / "3-morl" / "done.json").unlink()
+    before = load_checkpoint(copy / "3-morl" / "model").state_dict()
+    overrides = ["tracking.to=[tensorboard]", "tracking.peak_tflops=0.1", "stages.general.spikes.not_finite=skip"]
+    run(copy.parent / "micro.yaml", copy, overrides)
+    after = load_checkpoint(copy / "3-morl" / "model").state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert yaml.safe_load((copy / "recipe.yaml").read_text())["stages"][1]["spikes"]["not_finite"] == "skip"
+    events = EventAccumulator(str(copy / "tensorboard" / "3-morl"))
+    events.Reload()
+    rewards = [json.loads(line)["reward"] for line in (copy / "3-morl" / "metrics.jsonl").read_text().splitlines()]
+    assert [point.value for point in events.Scalars("reward")] == pytest.approx(rewards, rel=1e-6)
+    with pytest.raises(RecipeError, match="holds a run of another recipe.*'steps: 4'.*'steps: 5'"):
+        run(copy.parent / "micro.yaml", copy, [*overrides, "stages.general.steps=5"])
+
+
 def test_the_same_recipe_written_differently_is_the_same(copy: Path, tiny_trained: Path) -> None:
     values = dict(reversed(micro.recipe(tiny_trained, seed=9).items()))
     file = micro.write(copy.parent / "other.yaml", {**values, "model": "tiny"})
@@ -197,6 +217,20 @@ def test_the_same_recipe_written_differently_is_the_same(copy: Path, tiny_traine
 def refused(tmp_path: Path, error: type[MimovlError], match: str, values: dict) -> None:
     with pytest.raises(error, match=match):
         run(micro.write(tmp_path / "r.yaml", values), tmp_path / "out")
+
+
+def test_an_absent_tracker_is_refused_with_the_line_that_installs_it(
+    tmp_path: Path, tiny_start: Path, monkeypatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "trackio" else find(name, *rest)
+    )
+    values = {**micro.recipe(tiny_start), "tracking": {"to": ["trackio"]}}
+    refused(
+        tmp_path, MissingExtraError, r"tracking\.to: trackio needs trackio, .*pip install 'mimovl\[trackio\]'", values
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_embedded_base_names_the_command_that_makes_it(tmp_path: Path, monkeypatch) -> None:

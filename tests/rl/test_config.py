@@ -24,8 +24,17 @@ def test_the_defaults_are_fully_on_policy() -> None:
         ("temperature", 0, "temperature"),
         ("oversample", 0.5, "oversample"),
         ("clip", 0.2, "clip"),
+        ("easy_share", 2, "easy_share"),
+        ("vanilla", {"clip_low": 1.0}, "clip_low"),
+        ("vanilla", {"updates": 0}, "updates"),
     ],
 )
 def test_impossible_values_are_named(field: str, value: object, complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         RLConfig.model_validate({**GOOD, field: value})
+
+
+def test_vanilla_defaults_are_those_of_mimo_7b() -> None:
+    vanilla = RLConfig.model_validate({**GOOD, "vanilla": {}}).vanilla
+    assert vanilla and (vanilla.updates, vanilla.kl, vanilla.normaliser) == (16, 0.0, "group")
+    assert vanilla.clip_high > vanilla.clip_low

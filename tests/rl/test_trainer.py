@@ -12,7 +12,7 @@ from mimovl.errors import CheckpointError, DataError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
-from mimovl.rl import PromptSource, RLConfig, train_policy
+from mimovl.rl import RLConfig, train_policy
 from mimovl.rl import trainer as rl_trainer
 from mimovl.train import Optimizer
 from mimovl.types import Gold, Outcome, Sample, Verdict
@@ -155,14 +155,14 @@ def _checksum(model: VisionLanguageModel) -> float:
 
 def test_the_gap_tells_when_rollouts_are_not_of_the_parameters(improve, tmp_path, monkeypatch) -> None:
     """The check of on-policy training would notice: parameters are changed behind the engine's back."""
-    update = rl_trainer._update
+    update = rl_trainer.update_policy
 
     def late(engine, *arguments):
         with torch.no_grad():
             engine.model.language.norm.weight.mul_(1.02)
         return update(engine, *arguments)
 
-    monkeypatch.setattr(rl_trainer, "_update", late)
+    monkeypatch.setattr(rl_trainer, "update_policy", late)
     improve(tmp_path, steps=1)
     assert lines(tmp_path)[0]["logprob_gap"] > 1e-4
 
@@ -191,6 +191,23 @@ def test_dynamic_sampling_keeps_exactly_the_informative_groups(improve, tmp_path
     assert any(len(kept) < len(sampled) for kept, sampled in seen)
 
 
+def test_rewards_that_differ_by_less_than_the_least_spread_are_drawn_again(improve, tmp_path, monkeypatch) -> None:
+    """A reward that differs by a little from text to text, and by a lot where an answer was cut off."""
+    nearly = RewardRouter({"counting": lambda sample, text: Verdict(1 - len(text) % 7 / 50, Outcome.CORRECT)})
+    seen: list[tuple[list, list]] = []
+    collect = rl_trainer._collect
+    monkeypatch.setattr(rl_trainer, "_collect", lambda *all_: seen.append(collect(*all_)) or seen[-1])
+    improve(tmp_path, router=nearly, steps=3, groups=5, samples=2, min_spread=0.2)
+
+    def spread(group) -> float:
+        rewards = [rollout.reward for rollout in group.rollouts]
+        return max(rewards) - min(rewards)
+
+    for kept, sampled in seen:
+        assert kept == [group for group in sampled if spread(group) > 0.2][:5]
+    assert any(0 < spread(group) <= 0.2 for _, sampled in seen for group in sampled)
+
+
 def test_without_it_every_group_sampled_is_used(improve, tmp_path) -> None:
     improve(tmp_path, steps=2, samples=2, dynamic_sampling=False)
     assert [(line["groups_sampled"], line["groups_kept"]) for line in lines(tmp_path)] == [(4, 4), (4, 4)]
@@ -201,6 +218,53 @@ def test_rewards_that_never_differ_are_one_clear_error(improve, tmp_path) -> Non
     with pytest.raises(DataError, match=r"\d+ prompts in 2 rounds all earned one reward .* check the rewards"):
         improve(tmp_path, router=flat, max_rounds=2)
     assert not (tmp_path / "done.json").exists()
+
+
+# ---------------------------------------------------------------- vanilla GRPO, and easy prompts
+
+
+def test_vanilla_grpo_learns_the_toy_task_in_several_updates_a_batch(improve, tmp_path) -> None:
+    improve(tmp_path, steps=6, vanilla={"updates": 2, "kl": 0.01})
+    rewards = [line["reward"] for line in lines(tmp_path)]
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.2
+    for line in lines(tmp_path):
+        assert set(line) == FIELDS | {"clipped", "kl"} and line["logprob_gap"] < 1e-5
+    assert lines(tmp_path)[-1]["kl"] > lines(tmp_path)[0]["kl"] >= 0
+
+
+def test_vanilla_grpo_resumed_measures_its_distance_from_the_same_reference(improve, tmp_path) -> None:
+    settings = {"vanilla": {"updates": 2, "kl": 0.1}}
+    whole = improve(tmp_path / "whole", **settings)
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", progress=Plug(2), save_seconds=1e-9, **settings)
+    assert equal(improve(tmp_path / "part", **settings), whole)
+    assert figures(tmp_path / "part") == figures(tmp_path / "whole")
+
+
+def test_always_solved_prompts_are_asked_by_their_share_only_and_a_resumed_run_knows_them(
+    improve, prompts, tmp_path
+) -> None:
+    solved = {prompts[0].id, prompts[1].id}
+
+    def reward(sample: Sample, text: str) -> Verdict:
+        return Verdict(1.0, Outcome.CORRECT) if sample.id in solved else is_three(sample, text)
+
+    asked: list[str] = []
+
+    def spied(sample: Sample, text: str) -> Verdict:
+        asked.append(sample.id)
+        return reward(sample, text)
+
+    options = {"router": RewardRouter({"counting": spied}), "steps": 5, "groups": 3}
+    improve(tmp_path / "off", **options)
+    before = sum(name in solved for name in asked) / len(asked)
+    asked.clear()
+    improve(tmp_path / "on", easy_share=0.02, **options)
+    assert sum(name in solved for name in asked) / len(asked) < before / 2
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", easy_share=0.02, progress=Plug(3), save_seconds=1e-9, **options)
+    improve(tmp_path / "part", easy_share=0.02, **options)
+    assert figures(tmp_path / "part") == figures(tmp_path / "on")
 
 
 # ---------------------------------------------------------------- what is written
@@ -309,27 +373,3 @@ def test_a_damaged_resume_point_is_one_clear_error(improve, tmp_path) -> None:
     (tmp_path / "resume" / "resume.pt").write_bytes(b"?")
     with pytest.raises(CheckpointError, match=r"resume\.pt: cannot go on from it"):
         improve(tmp_path)
-
-
-# ---------------------------------------------------------------- prompts
-
-
-def test_a_prompt_is_a_pure_function_of_its_number() -> None:
-    samples = [*tiny.questions("world/counting", 5), *tiny.questions("world/arithmetic", 3)]
-    settings = config(tasks={"counting": 3, "arithmetic": 1}, thinking={"counting": 0.5}, samples=2, max_tokens=7)
-    source = PromptSource(samples, settings, seed=3)
-    everything = source.draw(0, 400)
-    assert source.draw(100, 50) == everything[100:150]
-    assert PromptSource(samples, settings, seed=3).draw(0, 400) == everything
-    assert PromptSource(samples, settings, seed=4).draw(0, 400) != everything
-    counting = [request for request in everything if request.sample.task == "counting"]
-    assert len(counting) == pytest.approx(300, abs=30)
-    assert sum(request.thinking is False for request in counting) == pytest.approx(len(counting) / 2, abs=35)
-    assert all(r.thinking is None for r in everything if r.sample.task == "arithmetic")
-    assert len({request.sampling.seed for request in everything}) == 400
-    assert {(r.num_samples, r.sampling.max_tokens, r.sampling.temperature) for r in everything} == {(2, 7, 1.0)}
-
-
-def test_a_task_without_prompts_is_named() -> None:
-    with pytest.raises(DataError, match="'grounding'; the dataset has: counting"):
-        PromptSource(tiny.questions("world/counting", 2), config(tasks={"grounding": 1}, thinking={}), seed=0)

@@ -19,7 +19,7 @@ from mimovl.train.loaders import DropList, stage_loaders
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
 
-CLOCK = {"tokens_per_second", "data_wait", "seconds", "memory_mb"}
+CLOCK = {"tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "seconds", "memory_mb"}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import copy
 import json
 import shutil
 import threading
@@ -10,15 +9,15 @@ import torch
 from mimovl.data import Mixture, PackedLoader, indices_by_source
 from mimovl.errors import CheckpointError, DataError
 from mimovl.model import load_checkpoint
-from mimovl.train import MetricsLog, Optimizer, language_model_loss, train_stage
+from mimovl.train import Optimizer, language_model_loss, train_stage
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
-    *("step", "steps", "tokens", "images", "loss", "loss_by_source", "grad_norm", "learning_rate"),
-    *("tokens_per_second", "data_wait", "seconds", "memory_mb"),
+    *("step", "steps", "tokens", "images", "loss", "loss_by_source", "grad_norm", "grad_norm_by_part", "skipped"),
+    *("learning_rate", "tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "seconds", "memory_mb"),
 }
-TIMES = {"tokens_per_second", "data_wait", "seconds", "memory_mb"}
+TIMES = {"tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "seconds", "memory_mb"}
 """Fields that no two runs share."""
 
 
@@ -62,7 +61,9 @@ def test_a_stage_writes_metrics_a_checkpoint_and_the_word_that_it_is_done(whole)
         written[-1]["learning_rate"]["vision"] * 3, rel=1e-9
     )
     done = json.loads((out / "done.json").read_text())
-    assert set(done) == {"seconds", "steps", "tokens", "images", "trained", "learning_rate", "length", "dropped"}
+    assert set(done) == {
+        *("seconds", "steps", "tokens", "images", "trained", "learning_rate", "length", "dropped", "skipped")
+    }
     assert (done["steps"], done["tokens"], done["images"]) == (6, written[-1]["tokens"], written[-1]["images"])
     assert done["trained"] == ["vision", "projector", "language"] and done["length"] == 256
     assert equal(load_checkpoint(out / "model"), model)
@@ -240,54 +241,3 @@ def test_a_mixture_of_a_source_that_is_not_there_is_named(tmp_path) -> None:
 def test_a_sample_longer_than_a_pack_is_named_with_both_numbers(tmp_path) -> None:
     with pytest.raises(DataError, match=r"sample world/.* has \d+ tokens, a pack holds 64"):
         train(tmp_path, length=64)
-
-
-# ---------------------------------------------------------------- MetricsLog
-
-
-def log(path: Path, step: int, *written: dict) -> list[dict]:
-    """Open the log at a step, write, close, and read it back."""
-    metrics = MetricsLog(path, step=step)
-    for values in written:
-        metrics.write(**values)
-    metrics.close()
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-
-
-@pytest.mark.parametrize("torn", [b'{"step": 3, "lo', b'{"step": 3, "t": "\xe5\x9c', b"\x00\x00", b"[]", b"{}"])
-def test_a_torn_last_line_is_repaired(torn: bytes, tmp_path) -> None:
-    path = tmp_path / "m.jsonl"
-    log(path, 0, {"step": 1}, {"step": 2})
-    path.write_bytes(path.read_bytes() + torn)
-    assert log(path, 2, {"step": 3}) == [{"step": 1}, {"step": 2}, {"step": 3}]
-
-
-def test_lines_of_later_steps_are_dropped(tmp_path) -> None:
-    written = [{"step": step} for step in (1, 1, 2, 2, 3)]
-    path = tmp_path / "new" / "m.jsonl"
-    assert log(path, 0, *written) == written
-    assert log(path, 2) == written[:4]
-    assert log(path, 0) == []
-
-
-def test_a_text_may_hold_any_line_separator(tmp_path) -> None:
-    """A byte-level model may write U+0085 and U+2028, at which ``str.splitlines`` would cut."""
-    path = tmp_path / "m.jsonl"
-    text = "a\x85b\u2028c\u2029d\x1ce\rf\r\ng\x0bh圆"
-    log(path, 0, {"step": 1, "text": text}, {"step": 2, "text": text})
-    assert log(path, 2) == [{"step": 1, "text": text}, {"step": 2, "text": text}]
-
-
-def test_a_log_that_is_opened_again_is_never_shorter_on_disk_than_what_it_keeps(tmp_path, monkeypatch) -> None:
-    """A kill while the log is being cut leaves the old one."""
-    path = tmp_path / "m.jsonl"
-    log(path, 0, {"step": 1}, {"step": 2})
-    before = copy.copy(path.read_bytes())
-
-    def killed(self: Path, target: Path) -> None:
-        raise Interrupt
-
-    monkeypatch.setattr(Path, "replace", killed)
-    with pytest.raises(Interrupt):
-        MetricsLog(path, step=1)
-    assert path.read_bytes() == before

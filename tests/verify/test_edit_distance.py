@@ -39,8 +39,8 @@ def test_similarity_is_between_zero_and_one(first: str, second: str) -> None:
     assert edit_similarity(first, first) == 1
 
 
-def test_a_runaway_text_costs_no_time() -> None:
-    started = time.perf_counter()
+def test_a_runaway_text_does_not_cost_its_square() -> None:
+    started = time.process_time()
     assert edit_similarity("a" * 10**6, "a" * 50) < 0.01
     assert edit_similarity("ab" * 5000, "ba" * 1000) < 0.25
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 20

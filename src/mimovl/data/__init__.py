@@ -8,7 +8,9 @@ from mimovl.data.loader_state import Dropped, LoaderState, reshard
 from mimovl.data.mixture import Mixture
 from mimovl.data.pack_index import PackerState, WindowPacker, pack
 from mimovl.data.packing import collate
+from mimovl.data.pair_folder import PairFolder, write_pairs
 from mimovl.data.positions import VisualSpan, mrope_positions
+from mimovl.data.preference import TIE, WINS, Preference, PreferenceProcessor, with_answer
 from mimovl.data.processor import Encoded, Processor
 from mimovl.data.stream import SampleFolders, open_folder
 from mimovl.data.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
@@ -19,6 +21,8 @@ __all__ = [
     "MIMO_VL_VIDEO",
     "NO_THINK",
     "SPECIAL_TOKENS",
+    "TIE",
+    "WINS",
     "SampleFolders",
     "ChatTemplate",
     "Clip",
@@ -31,6 +35,9 @@ __all__ = [
     "ImageSettings",
     "Mixture",
     "PackerState",
+    "PairFolder",
+    "Preference",
+    "PreferenceProcessor",
     "Processor",
     "Tokenizer",
     "VideoSettings",
@@ -55,4 +62,6 @@ __all__ = [
     "smart_resize",
     "think",
     "train_tokenizer",
+    "with_answer",
+    "write_pairs",
 ]

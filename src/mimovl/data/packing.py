@@ -46,7 +46,7 @@ def collate(
                 f"have {held}; encode it with the Processor of the model's checkpoint"
             )
     tokens = torch.cat([sample.tokens for sample in samples])
-    lengths = torch.tensor([0, *(sample.num_tokens for sample in samples)])
+    lengths = torch.tensor([0, *(length for sample in samples for length in sample.segments or (sample.num_tokens,))])
     pixels = [patches for sample in samples for patches in sample.patches]
     patches = torch.cat(pixels) if pixels and join_patches else torch.zeros(0, 1176)
     grid = [thw for sample in samples for thw in sample.grid_thw]

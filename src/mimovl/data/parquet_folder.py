@@ -15,6 +15,8 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,16 @@ class ParquetFolder:
     Args:
         path: the folder; files in folders below it count too.
         skip_damaged: go on without files that cannot be opened, which are listed in ``damaged``.
+        columns: those that are read, where a file has them.
 
     Raises:
         UsageError: there is no such folder.
         DataError: it holds no parquet file, one cannot be opened, or one has no messages; names it.
     """
 
-    def __init__(self, path: Path | str, *, skip_damaged: bool = False) -> None:
+    def __init__(self, path: Path | str, *, skip_damaged: bool = False, columns: Sequence[str] = COLUMNS) -> None:
         self.path = Path(path)
+        self.columns = tuple(columns)
         self.damaged: dict[str, str] = {}
         """Files left out, each with what is wrong."""
         if not self.path.is_dir():
@@ -102,31 +106,60 @@ class ParquetFolder:
         Raises:
             DataError: its row cannot be read, or its placeholders are not its pictures; names the file or the sample.
         """
+        row, where = self.row(index)
+        return row_to_sample(row, where=where, folder=self.path)
+
+    def row(self, index: int) -> tuple[dict[str, Any], str]:
+        """The values of a row by column, and its file and number."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has {len(self)} samples, asked for number {index}")
         number = bisect_right(self.starts, index) - 1
         name, _, first = self._groups[number]
         place = index - self.starts[number]
-        row = self._group(number).slice(place, 1).to_pylist()[0]
-        return row_to_sample(row, where=f"{name}#{first + place}", folder=self.path)
+        row: dict[str, Any] = self._group(number).slice(place, 1).to_pylist()[0]
+        return row, f"{name}#{first + place}"
+
+    def column(self, name: str, default: Any) -> list[Any]:
+        """One column of all rows, without reading the others; ``default`` for the rows of files that lack it."""
+        values: list[Any] = []
+        for number, (file, group, _) in enumerate(self._groups):
+            with self._opened(file, group) as opened:
+                if name in opened.schema_arrow.names:
+                    values += opened.read_row_group(group, columns=[name], use_threads=False)[name].to_pylist()
+                else:
+                    values += [default] * (self.starts[number + 1] - self.starts[number])
+        return values
+
+    def lacking(self, column: str) -> Path | None:
+        """The first file without a column; None if all have it."""
+        for file in dict.fromkeys(file for file, _, _ in self._groups):
+            with self._opened(file, 0) as opened:
+                if column not in opened.schema_arrow.names:
+                    return self.path / file
+        return None
 
     def _group(self, number: int) -> pa.Table:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
         name, group, _ = self._groups[number]
-        path = self.path / name
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                columns = [column for column in file.schema_arrow.names if column in COLUMNS]
-                table = file.read_row_group(group, columns=columns, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}, row group {group} cannot be read ({_first_line(error)}); {_CURE}") from None
+        with self._opened(name, group) as file:
+            columns = [column for column in file.schema_arrow.names if column in self.columns]
+            table = file.read_row_group(group, columns=columns, use_threads=False)
         self._cached += table.nbytes
         while self._cache and self._cached > CACHE_BYTES:
             self._cached -= self._cache.popitem(last=False)[1].nbytes
         self._cache[number] = table
         return table
+
+    @contextmanager
+    def _opened(self, name: str, group: int) -> Iterator[pq.ParquetFile]:
+        path = self.path / name
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}, row group {group} cannot be read ({_first_line(error)}); {_CURE}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was read: a copy in another process reads for itself."""

@@ -49,6 +49,8 @@ class Encoded:
     patches: list[torch.Tensor] = field(default_factory=list)
     """One (patches, patch_dim) tensor for each picture or clip."""
     grid_thw: list[tuple[int, int, int]] = field(default_factory=list)
+    segments: tuple[int, ...] = ()
+    """Lengths of the conversations it is made of, where it is more than one: none attends to another."""
 
     @property
     def num_tokens(self) -> int:

@@ -2,6 +2,7 @@
 
 from mimovl.generate.engine import Engine
 from mimovl.generate.logprobs import read_messages, score_messages, token_logprobs
+from mimovl.generate.sequence import Finished
 from mimovl.generate.team_engine import TeamEngine
 
-__all__ = ["Engine", "TeamEngine", "read_messages", "score_messages", "token_logprobs"]
+__all__ = ["Engine", "Finished", "TeamEngine", "read_messages", "score_messages", "token_logprobs"]

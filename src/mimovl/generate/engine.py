@@ -1,48 +1,36 @@
-"""The embedded rollout engine: continuous batching on the trainer's own parameters.
+"""The embedded rollout engine: continuous batching over paged keys and values, on the trainer's own parameters.
 
-    Engine(model, processor).generate(requests)
+    Engine(model).generate(prompts, sampling)          all at once
+    engine.submit(request); engine.step(); engine.cancel(ticket)      as they come
 
 Waiting prompts are prefilled together as one packed forward, every picture encoded once and every prompt computed
-once for all samples of its group; running sequences decode one token a step, and a slot that frees is refilled at
+once for all samples of its group; running sequences decode one token a step, and what frees is refilled at
 once. No weights are copied: the model given is the model asked, and the log-probabilities recorded are those the
-trainer will compute again.
+trainer will compute again. On the CPU a completion is a function of its request alone, to the bit: every row is
+computed the same way whatever runs beside it (docs/decisions/0017-decoding-over-pages.md).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
-from mimovl.data import Encoded, Processor, collate
+from mimovl.data import Encoded, Processor
 from mimovl.errors import DataError
-from mimovl.generate.kv_cache import CachedAttention, KVCache, RecordingAttention
-from mimovl.generate.sampling import draw_tokens, forbid
-from mimovl.model import PackedAttention, Segments, VisionLanguageModel
-from mimovl.types import Completion, MediaKind, PackedBatch, Request
+from mimovl.generate.block_decoder import BlockDecoder
+from mimovl.generate.page_pool import PagePool
+from mimovl.generate.paged_attention import MIN_ROWS, PageAttention
+from mimovl.generate.prefill import Prefill, encode_request
+from mimovl.generate.prompts import Prompt, as_requests
+from mimovl.generate.sampling import check_sampling, draw_tokens, forbid
+from mimovl.generate.sequence import Finished, Group, Running, uniforms
+from mimovl.model import VisionLanguageModel
+from mimovl.types import Completion, Request, SamplingParams
 
 __all__ = ["Engine"]
-
-_Visual = tuple[str, MediaKind, int, float]
-"""What makes the visual tokens of a picture or clip: its bytes' hash, and how they are read."""
-
-
-@dataclass(slots=True)
-class _Sequence:
-    """One sample being written."""
-
-    request: int
-    sample: int
-    uniform: torch.Tensor
-    max_tokens: int
-    temperature: float
-    top_p: float
-    position: int
-    """Rotary position of the next token, the same on all three axes."""
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
 
 
 class Engine:
@@ -50,45 +38,152 @@ class Engine:
 
     Args:
         model: shared with whoever trains it.
-        processor: of the same checkpoint.
+        processor: of the same checkpoint; by default made of the files that travel with the model.
         slots: sequences that run at once.
         prefill_tokens: prompt tokens of one packed prefill.
+        page_tokens: tokens of a page of keys and values; by default 32 on the CPU and 256 on CUDA.
+        cache_tokens: most tokens whose keys and values are kept. A group starts only if it fits at its longest,
+            so nothing is ever computed twice for want of room. No limit by default.
+
+    Raises:
+        CheckpointError: no processor is given and the model carries none.
     """
 
     def __init__(
-        self, model: VisionLanguageModel, processor: Processor, *, slots: int = 128, prefill_tokens: int = 4096
+        self,
+        model: VisionLanguageModel,
+        processor: Processor | None = None,
+        *,
+        slots: int = 128,
+        prefill_tokens: int = 4096,
+        page_tokens: int | None = None,
+        cache_tokens: int | None = None,
     ) -> None:
         self.model = model
-        self.processor = processor
+        self.processor = processor or Processor.from_files(
+            model.side_files, model.config, where="the model's own files"
+        )
         self.slots = slots
         self.prefill_tokens = prefill_tokens
+        self.cache_tokens = cache_tokens
         self.forbidden = torch.tensor(sorted(model.config.visual_token_ids), device=model.device)
-        self.stop_ids = {processor.tokenizer.im_end, processor.tokenizer.end_of_text}
+        self.stop_ids = {self.processor.tokenizer.im_end, self.processor.tokenizer.end_of_text}
         self.tokens_generated = 0
-        self._cache: KVCache | None = None
+        size = page_tokens or (256 if model.device.type == "cuda" else 32)
+        self._own = PagePool(model.config.language, size, dtype=model.dtype, device=model.device)
+        self._blocks = BlockDecoder(model, self._own, slots) if model.device.type == "cuda" else None
+        # A block table reads one pool; the CPU reads prompts' pages apart from those of samples.
+        self._shared = (
+            self._own if self._blocks else PagePool(model.config.language, size, dtype=model.dtype, device=model.device)
+        )
+        self._prefill = Prefill(model)
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._running: list[Running] = []
+        self._done: list[Finished] = []
+        self._reserved = 0
+        self._tickets = 0
+        self._next: tuple[int, Encoded] | None = None
 
-    @torch.no_grad()
+    # ------------------------------------------------------------ all at once
+
     def generate(
-        self, requests: Sequence[Request], *, on_finish: Callable[[int, int], None] | None = None
+        self,
+        prompts: Sequence[Prompt],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        num_samples: int = 1,
+        *,
+        on_finish: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """One list of completions for each request, in order.
+        """One list of completions for each prompt, in order.
 
         Args:
-            requests: prompts with sampling settings; a request's samples differ by their place in the group.
+            prompts: requests; or samples, conversations or texts, asked with ``sampling``.
+            sampling: how to draw, one for all prompts or one each; greedy by default.
+            num_samples: completions of each prompt; they differ by their place in the group.
             on_finish: called with (samples finished, samples asked for) as they finish.
 
         Raises:
             DataError: a request asks for more samples than there are slots, or for none; a prompt with its
-                ``max_tokens`` is longer than the model's context, or cannot be encoded.
+                ``max_tokens`` is longer than the model's context or the cache, or cannot be encoded.
+            UsageError: something that is no prompt.
         """
+        requests = as_requests(prompts, sampling, num_samples)
         for request in requests:
             self._check(request)
+        results: list[list[Completion | None]] = [[None] * request.num_samples for request in requests]
+        places = {self.submit(request): place for place, request in enumerate(requests)}
+        total, finished = sum(map(len, results)), 0
+        others: list[Finished] = []
         training = self.model.training
         self.model.eval()
         try:
-            return self._generate(requests, on_finish)
+            while finished < total:
+                for done in self.step():
+                    if done.ticket not in places:
+                        others.append(done)
+                        continue
+                    results[places[done.ticket]][done.sample] = done.completion
+                    finished += 1
+                if on_finish:
+                    on_finish(finished, total)
+        except BaseException:
+            for ticket in places:
+                self.cancel(ticket)
+            self._done = [done for done in self._done if done.ticket not in places]
+            raise
         finally:
             self.model.train(training)
+            self._done = others + self._done
+        return [[completion for completion in group if completion is not None] for group in results]
+
+    # ------------------------------------------------------------ as they come
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, runs or is left to be handed out by :meth:`step`."""
+        return not (self._waiting or self._running or self._done)
+
+    def submit(self, request: Request) -> int:
+        """Take a request; returns the ticket under which :meth:`step` will report each of its samples, once.
+
+        Raises:
+            DataError: it asks for more samples than there are slots, or for none, or for no token.
+        """
+        self._check(request)
+        self._tickets += 1
+        self._waiting.append((self._tickets, request))
+        self._prefill.expect(request)
+        return self._tickets
+
+    def cancel(self, ticket: int) -> None:
+        """Stop what is left of a request; :meth:`step` reports its samples as cancelled, with what they had written."""
+        for place, (number, request) in enumerate(self._waiting):
+            if number == ticket:
+                del self._waiting[place]
+                self._prefill.forget(request)
+                nothing = Completion("", "cancelled")
+                self._done += [Finished(ticket, sample, nothing) for sample in range(request.num_samples)]
+                return
+        for place in range(len(self._running) - 1, -1, -1):
+            if self._running[place].group.ticket == ticket:
+                self._finish(place, "cancelled")
+
+    def step(self) -> list[Finished]:
+        """Prefill what there is room for, or decode a token of every running sequence; samples that are done.
+
+        Raises:
+            DataError: a waiting prompt cannot be run; it is given up, all others go on with the next call.
+        """
+        if training := self.model.training:
+            self.model.eval()
+        try:
+            with torch.no_grad():
+                self._advance()
+        finally:
+            if training:
+                self.model.train()
+        done, self._done = self._done, []
+        return done
 
     def _check(self, request: Request) -> None:
         """Refuse, before any work is done, what cannot be run."""
@@ -98,183 +193,169 @@ class Engine:
                 f"{name}: {request.num_samples} samples are asked for, the engine has {self.slots} slots; "
                 "ask for at least one and at most that many, or raise slots"
             )
-        if request.sampling.max_tokens < 1:
-            raise DataError(f"{name}: max_tokens is {request.sampling.max_tokens}; it must be at least 1")
+        check_sampling(request.sampling, name)
 
-    def _generate(
-        self, requests: Sequence[Request], on_finish: Callable[[int, int], None] | None
-    ) -> list[list[Completion]]:
-        results: list[list[Completion | None]] = [[None] * request.num_samples for request in requests]
-        total, finished = sum(len(group) for group in results), 0
-        waiting = deque(enumerate(requests))
-        running: list[_Sequence] = []
-        visual: dict[_Visual, torch.Tensor] = {}
-        last = torch.zeros(0, dtype=torch.long)
-        while waiting or running:
-            room = self.slots - len(running)
-            if waiting and (not running or room >= max(waiting[0][1].num_samples, self.slots // 8)):
-                admitted, first = self._admit(waiting, room, len(running), visual)
-                running += admitted
-                last = torch.cat([last, first])
-            else:
-                last = self._decode(running, last)
-            for place in range(len(running) - 1, -1, -1):
-                sequence = running[place]
-                stopped = sequence.tokens[-1] in self.stop_ids
-                if stopped or len(sequence.tokens) >= sequence.max_tokens:
-                    results[sequence.request][sequence.sample] = self._completion(sequence, stopped)
-                    last = self._release(running, place, last)
-                    finished += 1
-            if on_finish:
-                on_finish(finished, total)
-        return [[completion for completion in group if completion is not None] for group in results]
+    def _advance(self) -> None:
+        room = self.slots - len(self._running)
+        if self._waiting and (not self._running or room >= max(self._waiting[0][1].num_samples, self.slots // 8)):
+            fresh = self._admit(room)
+        else:
+            fresh = []
+        if fresh:
+            self._running += fresh
+        elif self._running:
+            self._decode()
+        for place in range(len(self._running) - 1, -1, -1):
+            sequence = self._running[place]
+            if reason := self._ended(sequence):
+                self._finish(place, reason)
+
+    def _ended(self, sequence: Running) -> Literal["stop", "length"] | None:
+        sampling = sequence.group.request.sampling
+        if sequence.tokens[-1] in self.stop_ids:
+            return "stop"
+        if sampling.stop:
+            # Each token holds at least one byte, so a text that has just ended lies within so many tokens.
+            reach = max(len(text.encode()) for text in sampling.stop) + 1
+            tail = self.processor.tokenizer.decode(sequence.tokens[-reach:])
+            if any(text in tail for text in sampling.stop):
+                return "stop"
+        return "length" if len(sequence.tokens) >= sampling.max_tokens else None
 
     # ------------------------------------------------------------ prefill
 
-    def _admit(
-        self, waiting: deque[tuple[int, Request]], room: int, active: int, visual: dict[_Visual, torch.Tensor]
-    ) -> tuple[list[_Sequence], torch.Tensor]:
+    def _admit(self, room: int) -> list[Running]:
         """Prefill as many waiting groups as there is room for, and draw their first tokens."""
-        group: list[tuple[int, Request, Encoded]] = []
-        used = tokens = 0
-        while waiting:
-            index, request = waiting[0]
-            fits = used + request.num_samples <= room and tokens < self.prefill_tokens
-            if group and not fits:
+        members: list[Group] = []
+        prompts: list[Encoded] = []
+        samples = tokens = 0
+        size = self._own.page_tokens
+        while self._waiting:
+            ticket, request = self._waiting[0]
+            if samples + request.num_samples > room or (members and tokens >= self.prefill_tokens):
                 break
-            waiting.popleft()
-            encoded = self.processor.encode_prompt(
-                request.sample.messages, request.sample.media, id=request.sample.id, thinking=request.thinking
-            )
-            longest = encoded.num_tokens + request.sampling.max_tokens
-            if longest > self.model.config.language.max_position:
-                raise DataError(
-                    f"sample {request.sample.id}: {encoded.num_tokens} prompt tokens and {request.sampling.max_tokens} "
-                    f"new ones exceed the model's {self.model.config.language.max_position} positions"
-                )
-            group.append((index, request, encoded))
-            used += request.num_samples
+            try:
+                encoded = self._encoded(ticket, request)
+                pages = self._longest(encoded.num_tokens, request)
+            except DataError:
+                self._waiting.popleft()
+                self._prefill.forget(request)
+                self._waiting.extendleft((group.ticket, group.request) for group in reversed(members))
+                self._reserved -= sum(group.reserved for group in members)
+                raise
+            if self.cache_tokens is not None and (self._reserved + pages) * size > self.cache_tokens:
+                break
+            self._waiting.popleft()
+            members.append(Group(ticket, request, [], encoded.num_tokens // size * size, request.num_samples, pages))
+            prompts.append(encoded)
+            self._reserved += pages
+            samples += request.num_samples
             tokens += encoded.num_tokens
-        need = max(encoded.num_tokens + request.sampling.max_tokens for _, request, encoded in group)
-        cache = self._room(need, active)
-        config = self.model.config
-        batch = collate(
-            [encoded for _, _, encoded in group],
-            visual_token_ids=(config.image_token_id, config.video_token_id),
-            merge_unit=config.vision.merge_unit,
-        ).to(self.model.device)
-        recorded = RecordingAttention(PackedAttention(Segments(batch.cu_seqlens), causal=True))
-        pictures = self._encode_visuals(group, batch, visual)
-        hidden = self.model.language(self.model.embed(batch, pictures), batch.positions, recorded)
-        ends = batch.cu_seqlens[1:].long() - 1
-        logits = forbid(self.model.logits(hidden[ends]), self.forbidden)
-        keys, values = torch.stack(recorded.keys), torch.stack(recorded.values)
-        sequences: list[_Sequence] = []
+        if not members:
+            return []
+        ends, keys, values = self._prefill.run([group.request for group in members], prompts)
+        fresh: list[Running] = []
         rows: list[int] = []
-        bounds = batch.cu_seqlens.tolist()
-        for number, (index, request, encoded) in enumerate(group):
-            start, end = bounds[number], bounds[number + 1]
+        start = 0
+        for number, (group, encoded) in enumerate(zip(members, prompts, strict=True)):
+            middle, end = start + group.shared_length, start + encoded.num_tokens
+            group.pages = self._shared.take(group.shared_length // size)
+            self._shared.write(group.pages, keys[:, start:middle], values[:, start:middle])
             position = int(encoded.positions[:, -1].max()) + 1
-            for sample in range(request.num_samples):
-                cache.put(active + len(sequences), keys[:, start:end], values[:, start:end])
-                sequences.append(self._sequence(index, request, sample, position))
+            for sample in range(group.request.num_samples):
+                own = self._own.take(-(-(end - middle) // size))
+                self._own.write(own, keys[:, middle:end], values[:, middle:end])
+                draws = uniforms(group.request, sample)
+                fresh.append(Running(group, sample, draws, position, own, end - middle))
                 rows.append(number)
-        first, logprobs = self._draw(logits[rows], sequences)
-        self._append(sequences, first, logprobs)
-        return sequences, first
+            self._prefill.forget(group.request)
+            start = end
+        # As many rows as any row may have beside it (MIN_ROWS): then each is computed the same way.
+        ends = torch.cat([ends, ends[-1:].expand(max(0, MIN_ROWS - len(ends)), -1)])
+        self._draw(self.model.logits(ends)[rows], fresh)
+        return fresh
 
-    def _encode_visuals(
-        self, group: list[tuple[int, Request, Encoded]], batch: PackedBatch, visual: dict[_Visual, torch.Tensor]
-    ) -> torch.Tensor | None:
-        """Visual tokens of the batch; a picture already seen in this call is not encoded again."""
-        media = [
-            request.sample.media[part.media]
-            for _, request, _ in group
-            for message in request.sample.messages
-            for part in message.content
-            if part.type != "text"
-        ]
-        names: list[_Visual] = [(item.sha256, item.kind, item.num_frames, item.fps) for item in media]
-        if not names:
-            return None
-        grids = [thw for _, _, encoded in group for thw in encoded.grid_thw]
-        pixels = [patches for _, _, encoded in group for patches in encoded.patches]
-        new = {name: place for place, name in enumerate(names) if name not in visual}
-        if new:
-            places = list(new.values())
-            grid = torch.tensor([grids[place] for place in places])
-            patches = torch.cat([pixels[place] for place in places])
-            encoded = self.model.encode(patches.to(self.model.device), grid.to(self.model.device))
-            sizes = (grid.prod(-1) // self.model.config.vision.merge_unit).tolist()
-            visual.update(zip(new, torch.split(encoded, sizes), strict=True))
-        return torch.cat([visual[name] for name in names])
+    def _encoded(self, ticket: int, request: Request) -> Encoded:
+        """The prompt as tensors; that of a request which waits for room is kept for the next try."""
+        if self._next is None or self._next[0] != ticket:
+            self._next = ticket, encode_request(request, self.processor)
+        return self._next[1]
 
-    def _room(self, length: int, active: int) -> KVCache:
-        """The cache, grown if a sequence needs more positions than it has."""
-        old = self._cache
-        if old is not None and old.length >= length:
-            return old
-        length = -(-length // 64) * 64
-        language = self.model.config.language
-        cache = KVCache(language, self.slots, length, dtype=self.model.dtype, device=self.model.device)
-        if old is not None and active:
-            cache.keys[:, :active, :, : old.length] = old.keys[:, :active]
-            cache.values[:, :active, :, : old.length] = old.values[:, :active]
-            cache.lengths[:active] = old.lengths[:active]
-        self._cache = cache
-        return cache
-
-    def _sequence(self, index: int, request: Request, sample: int, position: int) -> _Sequence:
-        sampling = request.sampling
-        uniform = torch.zeros(sampling.max_tokens)
-        if sampling.temperature > 0:
-            generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
-            uniform = torch.rand(sampling.max_tokens, generator=generator)
-        return _Sequence(index, sample, uniform, sampling.max_tokens, sampling.temperature, sampling.top_p, position)
+    def _longest(self, prompt: int, request: Request) -> int:
+        """Pages a group takes if all its samples grow to their longest."""
+        size = self._own.page_tokens
+        pages = prompt // size + request.num_samples * -(-(prompt % size + request.sampling.max_tokens) // size)
+        if self.cache_tokens is not None and pages * size > self.cache_tokens:
+            raise DataError(
+                f"sample {request.sample.id}: a prompt of {prompt} tokens with {request.num_samples} answers of "
+                f"{request.sampling.max_tokens} takes up to {pages * size} tokens of the cache, which has "
+                f"{self.cache_tokens}; raise cache_tokens, or ask for less"
+            )
+        return pages
 
     # ------------------------------------------------------------ decoding
 
-    def _decode(self, running: list[_Sequence], last: torch.Tensor) -> torch.Tensor:
-        """One more token for every running sequence."""
-        assert self._cache is not None
-        device = self.model.device
-        position = torch.tensor([sequence.position for sequence in running], device=device).expand(3, -1)
-        attention = CachedAttention(self._cache, len(running))
-        hidden = self.model.language(self.model.language.embed_tokens(last.to(device)), position, attention)
-        self._cache.lengths[: len(running)] += 1
+    def _decode(self) -> None:
+        """One more token of every running sequence."""
+        running, language = self._running, self.model.language
+        for sequence in running:
+            if sequence.own_length == len(sequence.own) * self._own.page_tokens:
+                sequence.own += self._own.take(1)
+        if self._blocks:
+            logits = self._blocks.logits(running)
+        else:
+            self._compact()
+            rows = max(len(running), MIN_ROWS)
+            spare = [0] * (rows - len(running))
+            last = torch.tensor([sequence.tokens[-1] for sequence in running] + spare)
+            position = torch.tensor([sequence.position for sequence in running] + spare).expand(3, -1)
+            heads = language.config.num_heads // language.config.num_kv_heads
+            attention = PageAttention(self._shared, self._own, running, rows, heads)
+            hidden = language(language.embed_tokens(last), position, attention)
+            logits = self.model.logits(hidden)[: len(running)]
         for sequence in running:
             sequence.position += 1
-        tokens, logprobs = self._draw(forbid(self.model.logits(hidden), self.forbidden), running)
-        self._append(running, tokens, logprobs)
-        return tokens
+            sequence.own_length += 1
+        self._draw(logits, running)
 
-    def _draw(self, logits: torch.Tensor, sequences: list[_Sequence]) -> tuple[torch.Tensor, torch.Tensor]:
-        uniform = torch.stack([sequence.uniform[len(sequence.tokens)] for sequence in sequences]).to(logits.device)
+    def _draw(self, logits: torch.Tensor, sequences: Sequence[Running]) -> None:
+        """Next tokens and their log-probabilities."""
+        uniform = [
+            float(sequence.uniform[len(sequence.tokens)]) if len(sequence.uniform) else 0.0 for sequence in sequences
+        ]
         tokens, logprobs = draw_tokens(
-            logits,
-            uniform,
-            [sequence.temperature for sequence in sequences],
-            [sequence.top_p for sequence in sequences],
+            forbid(logits, self.forbidden),
+            torch.tensor(uniform, device=logits.device),
+            [sequence.group.request.sampling for sequence in sequences],
         )
-        return tokens.cpu(), logprobs.cpu()
-
-    def _append(self, sequences: list[_Sequence], tokens: torch.Tensor, logprobs: torch.Tensor) -> None:
         self.tokens_generated += len(sequences)
         for sequence, token, logprob in zip(sequences, tokens.tolist(), logprobs.tolist(), strict=True):
             sequence.tokens.append(token)
             sequence.logprobs.append(logprob)
 
-    def _release(self, running: list[_Sequence], place: int, last: torch.Tensor) -> torch.Tensor:
-        """Drop a finished sequence; the last active one takes its slot."""
-        assert self._cache is not None
-        end = len(running) - 1
-        if place != end:
-            self._cache.move(end, place)
-            running[place] = running[end]
-            last[place] = last[end]
-        running.pop()
-        return last[:end]
+    def _compact(self) -> None:
+        """Close the holes that long sequences leave when short ones around them end."""
+        if moved := self._own.compact():
+            for sequence in self._running:
+                sequence.own = [moved.get(page, page) for page in sequence.own]
+        if moved := self._shared.compact():
+            for group in {id(sequence.group): sequence.group for sequence in self._running}.values():
+                group.pages = [moved.get(page, page) for page in group.pages]
 
-    def _completion(self, sequence: _Sequence, stopped: bool) -> Completion:
+    def _finish(self, place: int, reason: Literal["stop", "length", "cancelled"]) -> None:
+        """Report a sequence and free its pages; the last running one takes its row."""
+        sequence, last = self._running[place], self._running.pop()
+        if last is not sequence:
+            self._running[place] = last
+        group = sequence.group
+        self._own.release(sequence.own)
+        group.alive -= 1
+        if not group.alive:
+            self._shared.release(group.pages)
+            self._reserved -= group.reserved
         text = self.processor.tokenizer.decode(sequence.tokens)
-        return Completion(text, "stop" if stopped else "length", tuple(sequence.tokens), tuple(sequence.logprobs))
+        cuts = [place for stop in group.request.sampling.stop if (place := text.find(stop)) >= 0]
+        completion = Completion(
+            text[: min(cuts, default=None)], reason, tuple(sequence.tokens), tuple(sequence.logprobs)
+        )
+        self._done.append(Finished(group.ticket, sequence.sample, completion))

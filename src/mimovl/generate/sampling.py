@@ -1,18 +1,41 @@
 """Drawing tokens: one uniform number a token, so a sequence's draws depend on its own seed alone.
 
 The log-probability recorded is that of the policy itself, at temperature 1 over the tokens it may write; with
-temperature 1 and top-p 1 it is the distribution drawn from, which is what on-policy training needs.
+temperature 1, top-p 1 and no top-k it is the distribution drawn from, which is what on-policy training needs.
 
 Legend: B sequences, V vocabulary.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
-__all__ = ["draw_tokens", "forbid"]
+from mimovl.errors import DataError
+from mimovl.types import SamplingParams
+
+__all__ = ["check_sampling", "draw_tokens", "forbid"]
+
+
+def check_sampling(sampling: SamplingParams, name: str) -> None:
+    """Refuse settings that mean nothing.
+
+    Raises:
+        DataError: names the request, the field and its value.
+    """
+    if sampling.max_tokens < 1:
+        raise DataError(f"{name}: max_tokens is {sampling.max_tokens}; it must be at least 1")
+    if not 0 <= sampling.temperature < math.inf:
+        raise DataError(f"{name}: temperature is {sampling.temperature}; it must be 0 (greedy) or more, and finite")
+    if not 0 < sampling.top_p <= 1:
+        raise DataError(f"{name}: top_p is {sampling.top_p}; it must be above 0 and at most 1")
+    if sampling.top_k < 0:
+        raise DataError(f"{name}: top_k is {sampling.top_k}; it must be 0 (all tokens) or more")
+    stop: object = sampling.stop
+    if not isinstance(stop, tuple | list) or not all(isinstance(text, str) and text for text in stop):
+        raise DataError(f"{name}: stop is {sampling.stop!r}; it must be a tuple of texts, none of them empty")
 
 
 def forbid(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
@@ -21,37 +44,44 @@ def forbid(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
 
 
 def draw_tokens(
-    logits_BV: torch.Tensor, uniform_B: torch.Tensor, temperature: Sequence[float], top_p: Sequence[float]
+    logits_BV: torch.Tensor, uniform_B: torch.Tensor, sampling: Sequence[SamplingParams]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One token for each sequence.
 
     Args:
         logits_BV: with forbidden tokens at minus infinity, float32.
         uniform_B: a number in [0, 1) for each sequence.
-        temperature: of each; 0 is greedy.
-        top_p: smallest set of tokens that holds this much probability, of each.
+        sampling: temperature (0 is greedy), top-p and top-k of each; with both, top-p of what top-k has left.
 
     Returns:
         Token ids and their log-probabilities under the policy, shape (B,) each.
     """
+    device = logits_BV.device
     logprobs = logits_BV.log_softmax(-1)
     greedy = logits_BV.argmax(-1)
     chosen = greedy
+    temperature = [settings.temperature for settings in sampling]
     if any(value > 0 for value in temperature):
-        heat = torch.tensor([value or 1.0 for value in temperature], device=logits_BV.device)
+        heat = torch.tensor([value or 1.0 for value in temperature], device=device)
         probabilities = (logits_BV / heat[:, None]).softmax(-1)
-        if any(value < 1 for value in top_p):
-            probabilities = _nucleus(probabilities, torch.tensor(list(top_p), device=logits_BV.device))
+        choosy = [row for row, settings in enumerate(sampling) if settings.top_p < 1 or settings.top_k]
+        if choosy:
+            rows = torch.tensor(choosy, device=device)
+            top_p = torch.tensor([sampling[row].top_p for row in choosy], device=device)
+            top_k = torch.tensor([sampling[row].top_k or logits_BV.shape[-1] for row in choosy], device=device)
+            probabilities = probabilities.index_copy(0, rows, _likeliest(probabilities[rows], top_p, top_k))
         cumulative = probabilities.double().cumsum(-1)
         target = uniform_B.double()[:, None] * cumulative[:, -1:]
         drawn = torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=logits_BV.shape[-1] - 1)
-        chosen = torch.where(torch.tensor([value > 0 for value in temperature], device=drawn.device), drawn, greedy)
+        chosen = torch.where(torch.tensor([value > 0 for value in temperature], device=device), drawn, greedy)
     return chosen, logprobs.gather(-1, chosen[:, None])[:, 0]
 
 
-def _nucleus(probabilities_BV: torch.Tensor, top_p_B: torch.Tensor) -> torch.Tensor:
-    """Probabilities outside the top-p set become zero."""
+def _likeliest(probabilities_BV: torch.Tensor, top_p_B: torch.Tensor, top_k_B: torch.Tensor) -> torch.Tensor:
+    """Probabilities outside the k likeliest, and outside the top-p set of those, become zero."""
     ordered, order = probabilities_BV.sort(-1, descending=True)
+    rank = torch.arange(ordered.shape[-1], device=ordered.device)
+    ordered = ordered.masked_fill(rank >= top_k_B[:, None], 0.0)
     before = ordered.cumsum(-1) - ordered
-    ordered = ordered.masked_fill(before >= top_p_B[:, None], 0.0)
+    ordered = ordered.masked_fill(before >= top_p_B[:, None] * ordered.sum(-1, keepdim=True), 0.0)
     return torch.zeros_like(ordered).scatter(-1, order, ordered)

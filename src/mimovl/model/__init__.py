@@ -11,21 +11,25 @@ from mimovl.model.numbers import (
     start_with_number_readers,
     start_with_numbers,
 )
+from mimovl.model.reward_head import HEAD_FILE, RewardNetwork, load_reward_network
 from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
 
 __all__ = [
     "CODE_SIZE",
+    "HEAD_FILE",
     "PRESETS",
     "Attention",
     "LanguageConfig",
     "ModelConfig",
     "PackedAttention",
+    "RewardNetwork",
     "Segments",
     "VisionConfig",
     "VisionLanguageModel",
     "build_model",
     "initialise",
     "load_checkpoint",
+    "load_reward_network",
     "number_code",
     "number_directions",
     "preset",

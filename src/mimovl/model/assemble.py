@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,7 +37,15 @@ from mimovl.model.projector import Projector
 from mimovl.model.shards import DTYPES, PlannedTensor, StoredTensor, read_pieces, stored_tensors, write_shards
 from mimovl.model.vlm import build_model, initialise
 
-__all__ = ["MAX_POSITION", "AssembledPart", "assemble_weights", "assembled_config"]
+__all__ = [
+    "MAX_POSITION",
+    "AssembledPart",
+    "assemble_weights",
+    "assembled_config",
+    "checked_tensor",
+    "decoder_config",
+    "decoder_tensors",
+]
 
 MAX_POSITION = 128_000
 """Of the published MiMo-VL; MiMo-7B-Base says 32,768, and no report says how one became the other."""
@@ -70,6 +79,17 @@ def assembled_config(vision: Path, language: Path) -> ModelConfig:
         CheckpointError: a folder is of another architecture, or lacks an entry; names file and entry.
     """
     seen = read_config(vision)
+    config = decoder_config(language, seen.to_hf()["vision_config"])
+    ids = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    return replace(config, extra={}, **{name: getattr(seen, name) for name in ids})
+
+
+def decoder_config(language: Path, tower: dict[str, Any]) -> ModelConfig:
+    """The shape of a model with the decoder of a folder and a tower given as in a published ``vision_config``.
+
+    Raises:
+        CheckpointError: the folder is of another architecture, or lacks an entry; names file and entry.
+    """
     file = language / "config.json"
     if not language.is_dir():
         raise CheckpointError(f"{language}: no such checkpoint folder")
@@ -92,20 +112,17 @@ def assembled_config(vision: Path, language: Path) -> ModelConfig:
     rope.only("rope_type", "default", None)
     # What ``ModelConfig`` reads, in the words of the published vision-language configuration.
     table = {word: data[word] for word in _WORDS if word in data}
-    tower = {**seen.to_hf()["vision_config"], "out_hidden_size": root.integer("hidden_size")}
-    config = ModelConfig.from_hf(
+    return ModelConfig.from_hf(
         {
             **table,
             "model_type": "qwen2_5_vl",
             "max_position_embeddings": max(MAX_POSITION, root.integer("max_position_embeddings", MAX_POSITION)),
             "rope_theta": (rope if "rope_theta" in rope.data else root).number("rope_theta"),
             "rope_scaling": {"type": "mrope"},
-            "vision_config": tower,
+            "vision_config": {**tower, "out_hidden_size": root.integer("hidden_size")},
         },
         where=str(file),
     )
-    ids = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    return replace(config, extra={}, **{name: getattr(seen, name) for name in ids})
 
 
 def assemble_weights(
@@ -152,7 +169,7 @@ def assemble_weights(
         for name, parameter in build_model(config, device="meta").named_parameters()
     }
     tower = _tower_tensors(vision)
-    decoder = _decoder_tensors(language, config, parts["language"].left_out)
+    decoder = decoder_tensors(language, config, parts["language"].left_out)
     planned = []
     missing: dict[Path, list[str]] = {}
     for name, shape in wanted.items():
@@ -167,7 +184,7 @@ def assemble_weights(
             missing.setdefault(folder, []).append(name)
             continue
         planned.append(
-            PlannedTensor(name, shape, dtype, partial(read_pieces, _checked(found.pop(name), shape, folder)))
+            PlannedTensor(name, shape, dtype, partial(read_pieces, checked_tensor(found.pop(name), shape, folder)))
         )
     for folder, names in missing.items():
         count = sum(part.tensors for part in parts.values() if part.origin == str(folder))
@@ -202,7 +219,7 @@ def _tower_tensors(folder: Path) -> dict[str, StoredTensor]:
     return found
 
 
-def _decoder_tensors(folder: Path, config: ModelConfig, left_out: dict[str, int]) -> dict[str, StoredTensor]:
+def decoder_tensors(folder: Path, config: ModelConfig, left_out: dict[str, int]) -> dict[str, StoredTensor]:
     """The decoder of a MiMo-7B checkpoint; what predicts further tokens is noted in ``left_out``."""
     found: dict[str, StoredTensor] = {}
     for name, stored in stored_tensors(folder).items():
@@ -213,7 +230,12 @@ def _decoder_tensors(folder: Path, config: ModelConfig, left_out: dict[str, int]
     return found
 
 
-def _checked(stored: StoredTensor, shape: tuple[int, ...], folder: Path) -> StoredTensor:
+def checked_tensor(stored: StoredTensor, shape: tuple[int, ...], folder: Path) -> StoredTensor:
+    """The tensor, if it has the shape that the model wants and is not quantised.
+
+    Raises:
+        CheckpointError: it has not, or is; names it, its file, and both shapes.
+    """
     if stored.shape != shape:
         raise CheckpointError(
             f"{stored.file}: tensor {stored.name} has shape {list(stored.shape)}, {folder / 'config.json'} makes it "

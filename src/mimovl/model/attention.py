@@ -10,6 +10,7 @@ The rollout engine passes an attention of its own with the same call signature, 
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -37,17 +38,13 @@ class Segments:
         bounds: list[int] = cu_seqlens.tolist()
         self.lengths = [end - start for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
         self.uniform = len(set(self.lengths)) <= 1
-        self.groups: list[tuple[int, torch.Tensor]] = []
-        """(length, rows) with rows of shape (segments of that length · length,), for unequal segments."""
-        if self.uniform:
-            return
-        starts: dict[int, list[int]] = {}
-        for start, length in zip(bounds[:-1], self.lengths, strict=True):
-            starts.setdefault(length, []).append(start)
-        for length, first in starts.items():
-            rows = torch.tensor(first)[:, None] + torch.arange(length)[None, :]
-            self.groups.append((length, rows.reshape(-1).to(cu_seqlens.device)))
-        self.restore = torch.argsort(torch.cat([rows for _, rows in self.groups]))
+        self.runs: list[int] = []
+        """Tokens of each run of neighbours of one length."""
+        self.groups: dict[int, list[int]] = {}
+        """Length of a segment → numbers of the runs of such segments."""
+        for number, (length, run) in enumerate(groupby(self.lengths)):
+            self.runs.append(length * len(list(run)))
+            self.groups.setdefault(length, []).append(number)
 
 
 class PackedAttention:
@@ -69,11 +66,22 @@ class PackedAttention:
             return q_NHD
         if segments.uniform:
             return self._stacked(q_NHD, k_NKD, v_NKD, segments.lengths[0])
-        mixed = [self._stacked(q_NHD[rows], k_NKD[rows], v_NKD[rows], length) for length, rows in segments.groups]
-        return torch.cat(mixed)[segments.restore]
+        # Cut and joined, not gathered by index: whole runs are copied, or seen in place, and so are their gradients.
+        pieces = [torch.split(x, segments.runs) for x in (q_NHD, k_NKD, v_NKD)]
+        mixed: dict[int, torch.Tensor] = {}
+        for length, numbers in segments.groups.items():
+            q, k, v = (_joined([piece[number] for number in numbers]) for piece in pieces)
+            parts = torch.split(self._stacked(q, k, v, length), [segments.runs[number] for number in numbers])
+            mixed |= zip(numbers, parts, strict=True)
+        return torch.cat([mixed[number] for number in range(len(mixed))])
 
     def _stacked(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, length: int) -> torch.Tensor:
         """Segments of one length as a batch; shapes (S · L, heads, D) in, (S · L, H, D) out."""
         q, k, v = (x.reshape(-1, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
         out = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=q.shape[1] != k.shape[1])
         return out.transpose(1, 2).flatten(0, 1)
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    """End to end; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -231,7 +231,8 @@ def save_checkpoint(
         stored = next(iter(tensors.values())).dtype
         config = {**model.config.to_hf(), "torch_dtype": str(stored).removeprefix("torch.")}
         _write_json(partial / "config.json", config)
-        for name, data in {**default_files(model.config), **model.side_files, **(side_files or {})}.items():
+        files = {**default_files(model.config), **model.side_files, **(side_files or {}), **model.extra_files()}
+        for name, data in files.items():
             (partial / name).write_bytes(data)
         _write_shards(partial, tensors, shard_bytes)
         replace_folder(partial, target)

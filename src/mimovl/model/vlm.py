@@ -85,6 +85,10 @@ class VisionLanguageModel(nn.Module):
         """A further term of the loss after a forward pass, summed over the batch; a plain model has none."""
         return None
 
+    def extra_files(self) -> dict[str, bytes]:
+        """Files of a checkpoint beyond the published layout, by name; a plain model has none."""
+        return {}
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits of hidden states, shape (…, E) to (…, V)."""
         out: torch.Tensor = self.language.lm_head(hidden)

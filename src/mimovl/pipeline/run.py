@@ -33,14 +33,14 @@ from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
 from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
 from mimovl.pipeline.inputs import check_mixture, training_samples
 from mimovl.pipeline.progress import Display, StepProgress
+from mimovl.pipeline.same_recipe import same_recipe
 from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
-from mimovl.recipe_yaml import KeyPath, read_yaml
 from mimovl.report import write_report
 from mimovl.rl import train_policy
 from mimovl.store import Dataset
 from mimovl.team import Team, run_team
-from mimovl.train import peak_memory_mb, train_stage
+from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
 from mimovl.train.checkpoint import is_finished
 
 __all__ = ["run"]
@@ -72,13 +72,14 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
     Raises:
         RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
         CheckpointError: the checkpoint it starts from cannot be used.
+        MissingExtraError: it asks for a tracker that is not installed.
         UsageError: it starts from the embedded base, and this installation has none.
     """
     loaded = load_recipe(recipe_path, overrides)
     recipe, folder = loaded.recipe, Path(out)
     _check_start(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    _same_recipe(folder, dump_recipe(loaded))
+    same_recipe(folder, dump_recipe(loaded))
     return run_team(recipe.workers, _work, (recipe, folder))
 
 
@@ -110,10 +111,12 @@ class _Runner:
         self.log = log
         self.team = team
         self.number = 0
+        values, tracking = recipe.model_dump(mode="json", exclude_none=True), recipe.tracking
+        self.tracking = Tracking(tracking, folder, recipe.name, values) if tracking else None
 
     def run(self) -> None:
         """Do every step that is not done."""
-        recipe, team = self.recipe, self.team
+        recipe, seed, team, tracking = self.recipe, self.recipe.seed, self.team, self.tracking
         self._data()
         self._check_mixtures()
         start = self._start()
@@ -127,24 +130,23 @@ class _Runner:
             self._evaluate_median()
         if recipe.evaluate.start:
             self._evaluate("0-start", "start", origin, model, processor)
-        for stage in recipe.stages:
+        for number, stage in enumerate(recipe.stages, 1):
             step = self._next(stage.name)
             title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 samples = training_samples(recipe.data, self._training_data(), stage)
-                model = train_stage(
-                    model, processor, samples, stage, step.folder, seed=recipe.seed, progress=progress, team=team
-                )
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+                options: dict[str, Any] = dict(seed=seed, progress=progress, team=team, tracking=tracking)
+                model = train_stage(model, processor, samples, stage, step.folder, **options)
+            temperature = recipe.rl.temperature if recipe.rl and number == len(recipe.stages) else 0.0
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, temperature)
         if recipe.rl:
             step = self._next(recipe.rl.name)
             title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
-                model = train_policy(
-                    model, processor, prompts, recipe.rl, step.folder, seed=recipe.seed, progress=progress, team=team
-                )
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor)
+                options = dict(seed=seed, progress=progress, team=team, tracking=tracking)
+                model = train_policy(model, processor, prompts, recipe.rl, step.folder, **options)
+            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, recipe.rl.temperature)
 
     def _next(self, name: str) -> _Step:
         self.number += 1
@@ -237,7 +239,13 @@ class _Runner:
         return model, processor, start
 
     def _evaluate(
-        self, folder: str, step: str, checkpoint: Path, model: VisionLanguageModel, processor: Processor
+        self,
+        folder: str,
+        step: str,
+        checkpoint: Path,
+        model: VisionLanguageModel,
+        processor: Processor,
+        temperature: float = 0.0,
     ) -> None:
         settings = self.recipe.evaluate
         heldout = self._heldout_data()
@@ -246,11 +254,11 @@ class _Runner:
         if not heldout.is_dir() or not len(Dataset.open(heldout)):
             return
         out = self.folder / "evaluate" / folder
-        finished = self.team.leads and is_evaluated(out, checkpoint)
+        sampled = temperature > 0 and settings.sampled > 0
+        finished = self.team.leads and is_evaluated(out, checkpoint, sampled=sampled)
         with self._timed(f"evaluate {folder}", f"evaluate {step}", finished=finished) as progress:
-            evaluate_step(
-                model, processor, checkpoint, heldout, out, settings, step=step, progress=progress, team=self.team
-            )
+            options: dict[str, Any] = dict(step=step, progress=progress, team=self.team, temperature=temperature)
+            evaluate_step(model, processor, checkpoint, heldout, out, settings, **options)
         if self.team.leads and not finished:
             write_report(self.folder)
 
@@ -330,6 +338,7 @@ def _machine() -> dict[str, Any]:
 
 def _check_start(recipe: Recipe) -> None:
     """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
+    check_trackers(recipe.tracking)
     if not recipe.stages and not recipe.rl:
         return
     check_sources(recipe.data.sources or {})
@@ -340,42 +349,3 @@ def _check_start(recipe: Recipe) -> None:
             f"{recipe.rl.name} has no prompts; give data.prompts items of sources with the tasks it names"
             + (", which imported data cannot do yet" if recipe.data.imported else "")
         )
-
-
-def _same_recipe(folder: Path, text: str) -> None:
-    """Keep the effective recipe with the run, and refuse to mix two.
-
-    Raises:
-        RecipeError: the folder holds a run of another recipe; names the first line that differs.
-    """
-    path = folder / "recipe.yaml"
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-        return
-    texts = path.read_text(encoding="utf-8"), text
-    trees = [read_yaml(words, str(path)) for words in texts]
-    old, new = (dict(_written(tree.value)) for tree in trees)
-    differ = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
-    if not differ:
-        return
-    places = [tree.lines.get(differ[0], 0) for tree in trees]
-    had, has = (
-        words.splitlines()[place - 1].strip() if place else "(nothing)"
-        for words, place in zip(texts, places, strict=True)
-    )
-    where = f"{path}:{places[0]}" if places[0] else str(path)
-    raise RecipeError(
-        f"{folder} holds a run of another recipe: {where} says {had!r}, this one says {has!r}; "
-        "choose another --out, or delete the folder to start again"
-    )
-
-
-def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """All that is set, each value under its path: what a newer version can do and nobody asked for is no difference."""
-    if isinstance(value, dict | list) and value:
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _written(inner, (*keys, key))
-    elif value is not None:
-        yield keys, value

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mimovl.errors import DataError
-from mimovl.reward.router import RewardRouter
+from mimovl.reward.router import RewardRouter, Rewards
 from mimovl.types import Gold, Sample
 from mimovl.verify.action import gold_action
 from mimovl.verify.box import gold_boxes
@@ -25,6 +25,8 @@ from mimovl.verify.text import gold_texts
 __all__ = ["check_golden", "golden_answer"]
 
 FULL_REWARD = 1.0 - 1e-9
+CHUNK = 256
+"""Answers checked at once: a reward service is asked one request, not so many."""
 
 
 def golden_answer(gold: Gold) -> str:
@@ -91,7 +93,7 @@ def _with_forms(names: list[str]) -> str:
     return f"<think>1</think>{answer}" if "thought" in names else answer
 
 
-def check_golden(samples: Iterable[Sample], router: RewardRouter | None = None) -> int:
+def check_golden(samples: Iterable[Sample], router: Rewards | None = None) -> int:
     """Check that every sample's gold answer earns reward 1.
 
     Args:
@@ -106,22 +108,34 @@ def check_golden(samples: Iterable[Sample], router: RewardRouter | None = None) 
     """
     router = router or RewardRouter()
     count = 0
+    waiting: list[tuple[Sample, str]] = []
+    without: set[str] = set()
     for sample in samples:
         if sample.gold is None:
-            router.score(sample, "")  # raises, naming the sample, unless its task's own reward needs no gold
+            if sample.task not in without:
+                router.score(sample, "")  # raises, naming the sample, unless its task's own reward needs no gold
+                without.add(sample.task)
             continue
         try:
             answer = golden_answer(sample.gold)
         except DataError as error:
             raise DataError(f"sample {sample.id!r} of task {sample.task!r}, field gold.answer: {error}") from error
-        verdict = router.score(sample, answer)
+        waiting.append((sample, answer))
+        if len(waiting) == CHUNK:
+            count += _check(waiting, router)
+            waiting = []
+    return count + _check(waiting, router)
+
+
+def _check(answers: list[tuple[Sample, str]], router: Rewards) -> int:
+    verdicts = router.score_many([sample for sample, _ in answers], [answer for _, answer in answers])
+    for (sample, answer), verdict in zip(answers, verdicts, strict=True):
         if verdict.score < FULL_REWARD:
             raise DataError(
                 f"sample {sample.id!r} of task {sample.task!r}, field gold.answer: its own gold answer {answer[:80]!r} "
                 f"earns {verdict.score:.3f} instead of 1 ({verdict.outcome}, {verdict.rule}); mend it or its options"
             )
-        count += 1
-    return count
+    return len(answers)
 
 
 def _numbers(values: Iterable[float]) -> str:

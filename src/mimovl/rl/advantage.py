@@ -26,6 +26,7 @@ def group_advantages(rewards: Sequence[float]) -> list[float]:
 def is_informative(rewards: Sequence[float], *, spread: float = 1e-3) -> bool:
     """Whether a group can teach anything: dynamic sampling keeps it if its rewards differ by more than ``spread``.
 
-    For 0/1 rewards this drops exactly the prompts with pass rate 0 and 1 (§3.3).
+    For 0/1 rewards this drops exactly the prompts with pass rate 0 and 1 (§3.3). Graded rewards (boxes, spans) almost
+    always differ by a little, which normalisation would make as loud as right and wrong.
     """
     return max(rewards) - min(rewards) > spread

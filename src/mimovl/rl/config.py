@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
 from mimovl.train.config import OptimizerConfig, PartName
 
-__all__ = ["RLConfig"]
+__all__ = ["Normaliser", "RLConfig", "VanillaConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Normaliser = Literal["group", "sequence"]
+"""What a token's share in the loss is: ``group``, one of all tokens of its group (MiMo-VL eq. 1), so that every
+token weighs the same whatever the length of its answer; ``sequence``, one of those of its answer, and every answer
+weighs the same (GRPO as first published)."""
+
+
+class VanillaConfig(RecipeModel):
+    """GRPO with several updates on each batch of rollouts, for comparison with the on-policy one."""
+
+    updates: int = Field(default=16, ge=1)
+    """Updates on the rollouts of one policy, each on its part of the groups (MiMo-7B: 16)."""
+    clip_low: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """How far the ratio may fall below 1 before a token teaches no more (PPO: 0.2)."""
+    clip_high: float = Field(default=0.28, ge=0)
+    """How far it may rise above 1 (DAPO: 0.28)."""
+    kl: float = Field(default=0.0, ge=0)
+    """Weight of the divergence from the policy the step began with; 0 needs no reference (MiMo-7B: none)."""
+    normaliser: Normaliser = "group"
+    """A token's share in the loss: one of all tokens of its group (MiMo-7B), or of its sequence (DeepSeekMath)."""
 
 
 class RLConfig(RecipeModel):
@@ -31,10 +52,17 @@ class RLConfig(RecipeModel):
     """Rollouts of each prompt. ours: the report gives none."""
     dynamic_sampling: bool = True
     """Leave out prompts whose rollouts all earn the same reward, and draw others in their place (§3.3)."""
+    min_spread: Share = 1e-3
+    """Dynamic sampling keeps a prompt whose best and worst rewards differ by more than this."""
     oversample: float = Field(default=1.5, ge=1)
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)
     """Rounds of sampling before an update goes ahead with the groups it has."""
+    easy_share: Share = 0.0
+    """Share of prompts drawn from those that are always solved, which are left out otherwise (MiMo-7B: 0.1); 0 treats
+    them like any other."""
+    vanilla: VanillaConfig | None = None
+    """Vanilla GRPO in the place of the fully on-policy one; absent by default, as in the report."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the rollouts; 1 samples the policy itself, as on-policy training assumes (MiMo-7B: 1.0)."""
     max_tokens: int = Field(default=192, ge=1)

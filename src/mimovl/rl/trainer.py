@@ -11,26 +11,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from mimovl.data import Encoded, Mixture, Processor
+from mimovl.data import Processor
 from mimovl.errors import DataError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
 from mimovl.rl.advantage import group_advantages, is_informative
 from mimovl.rl.config import RLConfig
-from mimovl.rl.loss import pack_groups, policy_terms
+from mimovl.rl.easy_pool import EasyPool
+from mimovl.rl.prompts import PromptSource
+from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
-from mimovl.train import MetricsLog, Optimizer, Progress, learning_rate_factor, set_trainable
+from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
-from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample, SamplingParams
+from mimovl.train.metrics import Follower
+from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample
 
-__all__ = ["PromptSource", "train_policy"]
+__all__ = ["train_policy"]
 
 
 @dataclass
@@ -40,45 +42,8 @@ class _Counters:
     step: int = 0
     draws: int = 0
     seconds: float = 0.0
-
-
-class PromptSource:
-    """Prompts drawn by task weight, each with its mode of thinking; a pure function of the draw's number.
-
-    Args:
-        samples: prompts with gold.
-        config: task weights and thinking shares.
-        seed: fixes the order.
-
-    Raises:
-        DataError: a weighted task has no prompt.
-    """
-
-    def __init__(self, samples: Sequence[Sample], config: RLConfig, *, seed: int) -> None:
-        self.samples = samples
-        self.config = config
-        self.seed = seed
-        by_task: dict[str, list[int]] = {}
-        for index, sample in enumerate(samples):
-            by_task.setdefault(sample.task, []).append(index)
-        self.mixture = Mixture(by_task, config.tasks, seed=seed)
-
-    def draw(self, start: int, count: int) -> list[Request]:
-        """Requests number ``start`` to ``start + count``."""
-        stream = self.mixture.stream(start)
-        requests = []
-        for number in range(start, start + count):
-            sample = self.samples[next(stream)]
-            share = self.config.thinking.get(sample.task, 1.0)
-            dice = torch.rand(1, generator=torch.Generator().manual_seed(self.seed * 7_919 + number))
-            sampling = SamplingParams(
-                temperature=self.config.temperature,
-                max_tokens=self.config.max_tokens,
-                seed=self.seed * 1_000_003 + number,
-            )
-            thinking = None if float(dice) < share else False
-            requests.append(Request(sample, sampling, self.config.samples, thinking))
-        return requests
+    easy: list[str] = field(default_factory=list)
+    """Names of the prompts in the easy pool."""
 
 
 def train_policy(
@@ -92,6 +57,7 @@ def train_policy(
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
+    tracking: Tracking | None = None,
 ) -> VisionLanguageModel:
     """Improve a policy, or finish doing so.
 
@@ -105,6 +71,7 @@ def train_policy(
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
+        tracking: who is told the figures besides metrics.jsonl.
 
     Raises:
         DataError: a prompt cannot be used or rewarded.
@@ -117,11 +84,16 @@ def train_policy(
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
     rates = {str(part): rate for part, rate in config.learning_rate.items()}
     optimizer = Optimizer(trained, rates, config.optimizer, team=team)
+    reference = build_reference(model, config)  # before a resume point changes the parameters
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:
-        log = stack.enter_context(closing(_Log(out, counters.step))) if team.leads else None
-        _train(engine, source, router, optimizer, config, counters, log, out, progress, team)
+        easy = EasyPool(config.easy_share, seed=seed, names=counters.easy)
+        log = None
+        if team.leads:
+            trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
+            log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
+        _train(engine, source, easy, router, optimizer, reference, config, counters, log, out, progress, team)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -137,8 +109,10 @@ def train_policy(
 def _train(
     engine: Engine,
     source: PromptSource,
+    easy: EasyPool,
     router: RewardRouter,
     optimizer: Optimizer,
+    reference: VisionLanguageModel | None,
     config: RLConfig,
     counters: _Counters,
     log: _Log | None,
@@ -150,12 +124,12 @@ def _train(
     saved = time.monotonic()
     while counters.step < config.steps:
         started = time.monotonic()
-        groups, sampled = _collect(engine, source, router, config, counters, team)
+        groups, sampled = _collect(engine, source, easy, router, config, counters, team)
         generated = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
         )
-        figures = _update(engine, optimizer, groups, config, factor, team)
+        figures = update_policy(engine, optimizer, groups, config, factor, team, reference)
         counters.step += 1
         finished = time.monotonic()
         counters.seconds += finished - started
@@ -189,8 +163,8 @@ def _train(
 class _Log:
     """metrics.jsonl and rollouts.jsonl of a step."""
 
-    def __init__(self, out: Path, step: int) -> None:
-        self.metrics = MetricsLog(out / "metrics.jsonl", step=step)
+    def __init__(self, out: Path, step: int, followers: Sequence[Follower]) -> None:
+        self.metrics = MetricsLog(out / "metrics.jsonl", step=step, followers=followers)
         self.rollouts = MetricsLog(out / "rollouts.jsonl", step=step)
 
     def close(self) -> None:
@@ -200,7 +174,13 @@ class _Log:
 
 
 def _collect(
-    engine: Engine, source: PromptSource, router: RewardRouter, config: RLConfig, counters: _Counters, team: Team
+    engine: Engine,
+    source: PromptSource,
+    easy: EasyPool,
+    router: RewardRouter,
+    config: RLConfig,
+    counters: _Counters,
+    team: Team,
 ) -> tuple[list[RolloutGroup], list[RolloutGroup]]:
     """Groups for one update, and all groups sampled for it (dynamic sampling drops the uninformative)."""
     kept: list[RolloutGroup] = []
@@ -208,7 +188,7 @@ def _collect(
     for _ in range(config.max_rounds):
         missing = config.groups - len(kept)
         count = round(missing * config.oversample) if config.dynamic_sampling else missing
-        requests = source.draw(counters.draws, max(1, count))
+        requests = source.draw(counters.draws, max(1, count), easy if config.easy_share else None)
         counters.draws += len(requests)
         mine = team.share(requests)
         rolled = [
@@ -217,10 +197,13 @@ def _collect(
         ]
         for group in team.merge(rolled):
             sampled.append(group)
-            if not config.dynamic_sampling or is_informative([rollout.reward for rollout in group.rollouts]):
+            rewards = [rollout.reward for rollout in group.rollouts]
+            easy.note(group.request.sample.id, rewards)
+            if not config.dynamic_sampling or is_informative(rewards, spread=config.min_spread):
                 kept.append(group)
         if len(kept) >= config.groups:
             break
+    counters.easy = easy.names if config.easy_share else []
     if not kept:
         raise DataError(
             f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group: nothing "
@@ -238,42 +221,6 @@ def _group(request: Request, completions: Sequence[Completion], router: RewardRo
         for completion, verdict, advantage in zip(completions, verdicts, advantages, strict=True)
     ]
     return RolloutGroup(request, rollouts, policy_version=version)
-
-
-def _update(
-    engine: Engine,
-    optimizer: Optimizer,
-    groups: Sequence[RolloutGroup],
-    config: RLConfig,
-    factor: float,
-    team: Team,
-) -> dict[str, float]:
-    """One gradient step on fresh rollouts of the engine's model, the groups shared out over the team."""
-    model, mine = engine.model, team.share(groups)
-    prompts: list[Encoded] = [
-        engine.processor.encode_prompt(
-            group.request.sample.messages,
-            group.request.sample.media,
-            id=group.request.sample.id,
-            thinking=group.request.thinking,
-        )
-        for group in mine
-    ]
-    loss = gap = entropy = 0.0
-    tokens = 0
-    model.train()
-    for pack in pack_groups(mine, prompts, model, config.length, num_groups=len(groups)):
-        terms = policy_terms(model, pack, engine.forbidden)
-        if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
-            terms.loss.backward()  # type: ignore[no-untyped-call]
-        loss += float(terms.loss.detach())
-        gap += terms.logprob_gap
-        entropy += terms.entropy
-        tokens += terms.num_tokens
-    team.sum_gradients(optimizer.parameters)
-    norm = optimizer.step(factor)
-    loss, gap, entropy, count = (sum(values) for values in zip(*team.gather((loss, gap, entropy, tokens)), strict=True))
-    return {"loss": loss, "logprob_gap": gap / count, "entropy": entropy / count, "grad_norm": norm}
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -3,8 +3,11 @@
 from mimovl.train.config import LoadingConfig, OptimizerConfig, StageConfig
 from mimovl.train.loaders import Samples
 from mimovl.train.loss import LanguageModelLoss, language_model_loss, token_losses
+from mimovl.train.metrics import MetricsLog, peak_memory_mb
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
-from mimovl.train.trainer import MetricsLog, Progress, peak_memory_mb, train_stage
+from mimovl.train.spikes import SpikeConfig
+from mimovl.train.trackers import Tracking, TrackingConfig, check_trackers
+from mimovl.train.trainer import Progress, train_stage
 
 __all__ = [
     "LanguageModelLoss",
@@ -14,7 +17,11 @@ __all__ = [
     "OptimizerConfig",
     "Progress",
     "Samples",
+    "SpikeConfig",
     "StageConfig",
+    "Tracking",
+    "TrackingConfig",
+    "check_trackers",
     "language_model_loss",
     "learning_rate_factor",
     "peak_memory_mb",

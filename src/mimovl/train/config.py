@@ -9,11 +9,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from mimovl.plan.workload import Workload
 from mimovl.recipe_model import RecipeModel
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.spikes import SpikeConfig
 
 __all__ = ["LoadingConfig", "OptimizerConfig", "PartName", "StageConfig"]
 
-PartName = Literal["vision", "projector", "language", "attributes"]
-"""Parts of the model; ``attributes`` is the throwaway embedding of the base (pipeline/attribute_reader)."""
+PartName = Literal["vision", "projector", "language", "attributes", "reward"]
+"""Parts of the model; ``attributes`` is the throwaway embedding of the base (pipeline/attribute_reader), ``reward`` the
+head of a reward model."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -96,6 +98,8 @@ class StageConfig(RecipeModel):
     """What its packs are expected to hold; mimovl plan reckons with it."""
     save_seconds: Positive = 30.0
     """A checkpoint to resume from is written at least this often."""
+    spikes: SpikeConfig | None = None
+    """What to do about a loss or gradient that is no number or far too high; unset: stop at the one, log the other."""
     loading: LoadingConfig | None = None
     """How other processes read samples ahead; unset for small samples, which a thread encodes as they are drawn."""
 

@@ -5,7 +5,9 @@ Legend: N tokens, M tokens with a label, E hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -13,7 +15,25 @@ from mimovl.model import VisionLanguageModel
 from mimovl.train.linear_cross_entropy import linear_cross_entropy
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
-__all__ = ["LanguageModelLoss", "language_model_loss", "token_losses"]
+__all__ = ["LanguageModelLoss", "Objective", "SummedLoss", "language_model_loss", "token_losses"]
+
+
+class SummedLoss(Protocol):
+    """What a stage makes small: a sum over a pack, so that any number of packs can share one normaliser."""
+
+    @property
+    def total(self) -> torch.Tensor:
+        """The sum, which can be differentiated."""
+        ...
+
+    @property
+    def by_source(self) -> dict[str, tuple[float, int]]:
+        """Summed loss and what it is counted by, of each data source."""
+        ...
+
+
+Objective = Callable[[VisionLanguageModel, PackedBatch], SummedLoss]
+"""Loss of a pack, to be divided by the labels of all packs of a step."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +46,8 @@ class LanguageModelLoss:
     """Sum of the weights of labelled tokens."""
     by_source: dict[str, tuple[float, int]]
     """Summed loss and labelled tokens of each data source."""
+    by_sample: tuple[tuple[float, int], ...] = ()
+    """The same of each sample, in the order of the batch."""
 
 
 def token_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,7 +82,8 @@ def language_model_loss(model: VisionLanguageModel, batch: PackedBatch) -> Langu
     sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.cpu())
     counts = torch.bincount(segment.cpu(), minlength=num_samples)
     by_source: dict[str, tuple[float, int]] = {}
-    for source, summed, count in zip(batch.sources, sums.tolist(), counts.tolist(), strict=True):
+    by_sample = tuple(zip(sums.tolist(), counts.tolist(), strict=True))
+    for source, (summed, count) in zip(batch.sources, by_sample, strict=True):
         before = by_source.get(source, (0.0, 0))
         by_source[source] = (before[0] + summed, before[1] + count)
-    return LanguageModelLoss(total, float(batch.loss_weights[where].sum()), by_source)
+    return LanguageModelLoss(total, float(batch.loss_weights[where].sum()), by_source, by_sample)

@@ -48,8 +48,9 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
         part.requires_grad_(name in parts)
 
 
-_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight")
-"""Matrices with a row for each token or class: Muon would move rows that had no gradient."""
+_NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight", "score.weight")
+"""Matrices with a row for each token or class, of which Muon would move rows that had no gradient, and the one row of
+a reward head."""
 
 
 class Optimizer:
@@ -123,6 +124,18 @@ class Optimizer:
             optimizer.zero_grad(set_to_none=True)
         return norm
 
+    def norms(self) -> dict[str, float]:
+        """Norm of each part's gradients as they stand, before clipping."""
+        gradients: dict[str, list[torch.Tensor]] = {part: [] for part in self.peak}
+        for group in (group for optimizer in self.inner for group in optimizer.param_groups):
+            gradients[group["part"]] += [p.grad for p in group["params"] if p.grad is not None]
+        return {part: _float(nn.utils.get_total_norm(found)) for part, found in gradients.items()}
+
+    def clear(self) -> None:
+        """Forget the gradients: a step that is not taken."""
+        for optimizer in self.inner:
+            optimizer.zero_grad(set_to_none=True)
+
     def state_dict(self) -> list[dict[str, Any]]:
         """State of every inner optimizer."""
         return [optimizer.state_dict() for optimizer in self.inner]
@@ -131,3 +144,8 @@ class Optimizer:
         """Restore :meth:`state_dict`."""
         for optimizer, inner in zip(self.inner, state, strict=True):
             optimizer.load_state_dict(inner)
+
+
+def _float(norm: torch.Tensor) -> float:
+    """A norm as a number; of sharded gradients (DTensor) each process holds a share of it."""
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)

@@ -8,9 +8,6 @@ the point holds parameters, optimizer, random states and the loader's place.
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,9 +23,12 @@ from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.config import StageConfig
+from mimovl.train.gauges import Gauges, total_norm
 from mimovl.train.loaders import DropList, Samples, stage_loaders
-from mimovl.train.loss import language_model_loss
+from mimovl.train.loss import Objective, language_model_loss
+from mimovl.train.metrics import MetricsLog, peak_memory_mb
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
+from mimovl.train.trackers import Tracking
 from mimovl.types import PackedBatch
 
 __all__ = ["MetricsLog", "Progress", "Samples", "peak_memory_mb", "train_stage"]
@@ -40,45 +40,6 @@ class Progress(Protocol):
     def update(self, done: float, total: float, text: str) -> None:
         """``done`` of ``total`` units, with the figures of the moment."""
         ...
-
-
-class MetricsLog:
-    """A JSONL file that continues where a resumed step stands.
-
-    Args:
-        path: the file.
-        step: lines of later steps are dropped (they will be made again).
-    """
-
-    def __init__(self, path: Path, *, step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = []
-        # Bytes: only "\n" ends a line here, and a kill may have torn a character.
-        for line in path.read_bytes().split(b"\n") if path.is_file() else ():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + b"\n")
-            except (ValueError, KeyError, TypeError):
-                break  # a line torn by a kill, and what follows it
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(b"".join(kept))
-        partial.replace(path)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
-
-    def write(self, **values: Any) -> None:
-        """Append one line."""
-        self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 @dataclass
@@ -112,6 +73,8 @@ class _Counters:
     """Where the loader of each pack of a step goes on."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Draws left out, by reason."""
+    spikes: dict[str, Any] = field(default_factory=dict)
+    """What the spike watch remembers."""
 
 
 def train_stage(
@@ -124,6 +87,8 @@ def train_stage(
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
+    objective: Objective = language_model_loss,
+    tracking: Tracking | None = None,
 ) -> VisionLanguageModel:
     """Train one stage, or what is left of it.
 
@@ -136,12 +101,15 @@ def train_stage(
         seed: fixes the order of samples.
         progress: shows loss, speed and time left.
         team: processes that share each step's packs; losses do not depend on their number.
+        objective: what is made small, by default the next-token loss; it is divided by a step's labels.
+        tracking: who is told the figures besides metrics.jsonl.
 
     Returns:
         The trained model.
 
     Raises:
         DataError: the mixture or a sample cannot be used.
+        TrainingError: a loss or gradient is no number, or too high, and the stage's policy says stop.
         MimovlError: a process that reads ahead died; names the sample it was on.
     """
     if is_finished(out):
@@ -154,13 +122,25 @@ def train_stage(
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     lanes = team.share(range(stage.packs))
     loaders = stage_loaders(samples, processor, stage, lanes, counters.loaders, seed=seed)
+    gauges = Gauges(
+        model,
+        stage,
+        out,
+        processes=team.size,
+        leads=team.leads,
+        peak_tflops=tracking.config.peak_tflops if tracking else None,
+        state=counters.spikes,
+    )
     with ExitStack() as stack:
+        stack.enter_context(gauges.open())
         steps = stack.enter_context(closing(side_by_side(loaders)))
         data = _Input(loaders, steps, DropList(out))
-        log = (
-            stack.enter_context(closing(MetricsLog(out / "metrics.jsonl", step=counters.step))) if team.leads else None
-        )
-        _train(model, optimizer, data, stage, counters, log, out, progress, team)
+        log = None
+        if team.leads:
+            trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
+            log = MetricsLog(out / "metrics.jsonl", step=counters.step, followers=trackers)
+            stack.enter_context(closing(log))
+        _train(model, optimizer, data, stage, counters, gauges, log, out, progress, team, objective)
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -170,6 +150,7 @@ def train_stage(
         "learning_rate": dict(stage.learning_rate),
         "length": stage.length,
         "dropped": counters.dropped,
+        "skipped": gauges.spikes.skipped,
     }
     finish_step(out, model, processor.files(), done, team=team)
     return model
@@ -181,10 +162,12 @@ def _train(
     data: _Input,
     stage: StageConfig,
     counters: _Counters,
+    gauges: Gauges,
     log: MetricsLog | None,
     out: Path,
     progress: Progress | None,
     team: Team,
+    objective: Objective,
 ) -> None:
     """The steps that are left, each logged, with a resume point now and then."""
     saved = time.monotonic()
@@ -193,10 +176,10 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, data, stage, factor, counters, team)
+        figures = _step(model, optimizer, data, stage, factor, counters, gauges, team, objective)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
-        speed = figures["step_tokens"] / elapsed
+        tokens, images, flops = figures["size"]
         if log:
             log.write(
                 step=counters.step,
@@ -206,16 +189,19 @@ def _train(
                 loss=figures["loss"],
                 loss_by_source=figures["loss_by_source"],
                 grad_norm=figures["grad_norm"],
+                grad_norm_by_part=figures["grad_norm_by_part"],
+                skipped=gauges.spikes.skipped,
                 learning_rate={part: rate * factor for part, rate in stage.learning_rate.items()},
-                tokens_per_second=speed,
+                **gauges.speeds(tokens, images, flops, elapsed),
                 data_wait=figures["data_wait"],
                 seconds=counters.seconds,
                 memory_mb=peak_memory_mb(),
             )
         if progress:
-            progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {speed:,.0f} tokens/s")
+            progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {tokens / elapsed:,.0f} tokens/s")
         due = time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps
         if team.broadcast(due):
+            counters.spikes = gauges.spikes.state_dict()
             counters.loaders = team.merge([state.state_dict() for state in figures["loaders"]])
             if team.leads:
                 save_training(out, {"model": model}, optimizer, asdict(counters))
@@ -229,7 +215,9 @@ def _step(
     stage: StageConfig,
     factor: float,
     counters: _Counters,
+    gauges: Gauges,
     team: Team,
+    objective: Objective,
 ) -> dict[str, Any]:
     """One optimizer step over ``stage.packs`` packs, normalised by the labels of all of them."""
     drawn = data.draw()
@@ -237,7 +225,7 @@ def _step(
     packs: list[dict[str, Any]] = []
     for batch, _ in drawn:
         batch = batch.to(model.device)
-        loss = language_model_loss(model, batch)
+        loss = objective(model, batch)
         further = model.auxiliary_loss(batch)
         total = loss.total if further is None else loss.total + further
         if total.requires_grad:  # text alone teaches a frozen language model nothing
@@ -248,31 +236,38 @@ def _step(
                 "by_source": loss.by_source,
                 "tokens": batch.num_tokens,
                 "images": len(batch.grid_thw),
+                **gauges.pack(batch, loss),
             }
         )
     for pack, (_, state) in zip(packs, drawn, strict=True):
         pack |= {"dropped": state.dropped, "waited": data.waited}
     team.sum_gradients(optimizer.parameters)
-    norm = optimizer.step(factor)
     packs = team.merge(packs)
+    mean, norms = sum(pack["loss"] for pack in packs) / labels, optimizer.norms()
+    if gauges.accepts(counters.step + 1, mean, norms, packs):
+        norm = optimizer.step(factor)
+    else:
+        norm = total_norm(norms)
+        optimizer.clear()
     by_source: dict[str, tuple[float, int]] = {}
     for pack in packs:
         for source, (summed, count) in pack["by_source"].items():
             before = by_source.get(source, (0.0, 0))
             by_source[source] = (before[0] + summed, before[1] + count)
-    tokens = sum(pack["tokens"] for pack in packs)
+    tokens, images, flops = (sum(pack[name] for pack in packs) for name in ("tokens", "images", "flops"))
     counters.step += 1
     counters.tokens += tokens
-    counters.images += sum(pack["images"] for pack in packs)
+    counters.images += images
     dropped: Counter[str] = Counter()
     for pack in packs:
         dropped.update(dict(pack["dropped"]))
     counters.dropped = dict(sorted(dropped.items()))
     return {
-        "loss": sum(pack["loss"] for pack in packs) / labels,
+        "loss": mean,
         "loss_by_source": {source: summed / max(1, count) for source, (summed, count) in sorted(by_source.items())},
         "grad_norm": norm,
-        "step_tokens": tokens,
+        "grad_norm_by_part": norms,
+        "size": (tokens, images, flops),
         "data_wait": max(pack["waited"] for pack in packs),
         "loaders": [state for _, state in drawn],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 from pathlib import Path
 
 import pytest
@@ -84,9 +83,8 @@ def test_a_bad_photo_is_dropped_with_its_reason(tmp_path: Path, image: bytes, re
 
 
 def test_a_decompression_bomb_is_never_decoded(tmp_path: Path) -> None:
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read(tmp_path, image=png_header(50_000, 50_000))
-    assert time.perf_counter() - began < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; decoding takes 7 GB
 
 

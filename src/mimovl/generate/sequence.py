@@ -1,0 +1,72 @@
+"""What the engine keeps of a request while it is answered: the group, and each sample being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from mimovl.types import Completion, Request
+
+__all__ = ["Finished", "Group", "Running", "uniforms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that is done, or was cancelled."""
+
+    ticket: int
+    """Number that :meth:`Engine.submit` gave the request."""
+    sample: int
+    """Its place in the group."""
+    completion: Completion
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A request that runs: the prompt, computed once for all its samples."""
+
+    ticket: int
+    request: Request
+    pages: list[int]
+    """Full pages of the prompt, which all samples read."""
+    shared_length: int
+    """Tokens in them."""
+    alive: int
+    """Samples not yet done."""
+    reserved: int
+    """Pages it takes if all its samples grow to their longest."""
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """One sample being written."""
+
+    group: Group
+    sample: int
+    uniform: np.ndarray
+    """One number a token: the draws are the seed's alone."""
+    position: int
+    """Rotary position of the next token, the same on all three axes."""
+    own: list[int]
+    """Its own pages: the rest of the prompt that filled no page, then what it wrote."""
+    own_length: int
+    """Tokens in them."""
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Tokens cached, shared ones too."""
+        return self.group.shared_length + self.own_length
+
+
+def uniforms(request: Request, sample: int) -> np.ndarray:
+    """The draws of a sample, float32 in [0, 1); none where it is greedy."""
+    sampling = request.sampling
+    if sampling.temperature == 0:
+        return np.zeros(0, np.float32)
+    generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
+    drawn: np.ndarray = torch.rand(sampling.max_tokens, generator=generator).numpy()
+    return drawn

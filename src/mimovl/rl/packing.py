@@ -1,0 +1,136 @@
+"""Groups laid end to end for the update: each prompt once, its pictures once, the answers behind it.
+
+    prompt | answer 1 | answer 2 | … | next prompt | …          attention: rl/shared_prefix.py
+
+The first token of an answer is predicted from the prompt's last, so that row of the hidden states serves every answer
+of the group; the last token of an answer predicts nothing and is not in the pack.
+
+Legend: N tokens of a pack, M sampled tokens predicted in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mimovl.data import Encoded, collate
+from mimovl.model import VisionLanguageModel
+from mimovl.rl.config import Normaliser
+from mimovl.rl.shared_prefix import Family
+from mimovl.types import IGNORE_INDEX, PackedBatch, RolloutGroup
+
+__all__ = ["PolicyPack", "pack_groups"]
+
+
+@dataclass
+class PolicyPack:
+    """Whole groups laid end to end."""
+
+    batch: PackedBatch
+    families: list[Family]
+    rows: torch.Tensor
+    """Row of the hidden states that predicts each sampled token, shape (M,)."""
+    targets: torch.Tensor
+    """The sampled tokens, shape (M,)."""
+    advantages: torch.Tensor
+    """Of each token's answer, shape (M,)."""
+    shares: torch.Tensor
+    """Part of the loss each token makes up, shape (M,); over a whole update they sum to 1."""
+    sampled_logprobs: torch.Tensor
+    """What the sampling engine recorded, shape (M,)."""
+    first_group: int
+    num_groups: int
+    """Which of the groups given are in this pack."""
+
+
+def pack_groups(
+    groups: Sequence[RolloutGroup],
+    prompts: Sequence[Encoded],
+    model: VisionLanguageModel,
+    length: int,
+    *,
+    num_groups: int | None = None,
+    normaliser: Normaliser = "group",
+) -> list[PolicyPack]:
+    """Lay groups into packs of about ``length`` tokens; a group is never split.
+
+    Args:
+        groups: with advantages set.
+        prompts: each group's encoded prompt.
+        model: gives the token ids and merge size.
+        length: tokens of a pack; a single longer group has a pack of its own.
+        num_groups: groups of the whole update, if these are only some of them.
+        normaliser: what each token's share in the loss is.
+    """
+    num_groups = num_groups or len(groups)
+    packs: list[PolicyPack] = []
+    pending: list[tuple[RolloutGroup, Encoded]] = []
+    used = first = 0
+    for number, (group, prompt) in enumerate(zip(groups, prompts, strict=True)):
+        size = prompt.num_tokens + sum(len(rollout.completion.tokens) - 1 for rollout in group.rollouts)
+        if pending and used + size > length:
+            packs.append(_pack(pending, first, num_groups, normaliser, model))
+            pending, used, first = [], 0, number
+        pending.append((group, prompt))
+        used += size
+    if pending:
+        packs.append(_pack(pending, first, num_groups, normaliser, model))
+    return packs
+
+
+def _pack(
+    members: Sequence[tuple[RolloutGroup, Encoded]],
+    first: int,
+    num_groups: int,
+    normaliser: Normaliser,
+    model: VisionLanguageModel,
+) -> PolicyPack:
+    pieces: list[Encoded] = []
+    families, rows, targets, advantages, shares, logprobs = [], [], [], [], [], []
+    start = 0
+    for group, prompt in members:
+        pieces.append(prompt)
+        last = start + prompt.num_tokens - 1
+        start += prompt.num_tokens
+        after = int(prompt.positions[:, -1].max()) + 1
+        group_tokens = sum(len(rollout.completion.tokens) for rollout in group.rollouts)
+        for rollout in group.rollouts:
+            tokens = torch.tensor(rollout.completion.tokens)
+            count = len(tokens)
+            parts = group_tokens if normaliser == "group" else count * len(group.rollouts)
+            rows.append(torch.tensor([last, *range(start, start + count - 1)]))
+            targets.append(tokens)
+            advantages.append(torch.full((count,), rollout.advantage))
+            shares.append(torch.full((count,), 1.0 / (num_groups * parts)))
+            logprobs.append(torch.tensor(rollout.completion.logprobs))
+            if count > 1:
+                pieces.append(_answer(prompt, tokens[:-1], after))
+                start += count - 1
+        families.append(
+            Family(prompt.num_tokens, tuple(len(rollout.completion.tokens) - 1 for rollout in group.rollouts))
+        )
+    config = model.config
+    batch = collate(
+        pieces,
+        visual_token_ids=(config.image_token_id, config.video_token_id),
+        merge_unit=config.vision.merge_unit,
+    )
+    return PolicyPack(
+        batch,
+        families,
+        torch.cat(rows),
+        torch.cat(targets),
+        torch.cat(advantages),
+        torch.cat(shares),
+        torch.cat(logprobs),
+        first,
+        len(members),
+    )
+
+
+def _answer(prompt: Encoded, tokens: torch.Tensor, position: int) -> Encoded:
+    """Tokens of a completion, positions counting on from the prompt's."""
+    positions = (position + torch.arange(len(tokens))).expand(3, -1)
+    return Encoded(prompt.id, prompt.source, tokens, positions, torch.full((len(tokens),), IGNORE_INDEX))
