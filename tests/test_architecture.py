@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "model": set(),
     # Data needs the model's shapes (token ids, merge size); the model knows nothing of data.
     # It reads the folders that samples stream from.
-    "data": {"model", *STORE},
+    "data": {"model", "picture", *STORE},
     "generate": {"model", "data", "team"},
     "verify": set(),
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "reward": {"verify", "model", "data", "recipe_load"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
-    "curate": {"data", *STORE},
+    "curate": {"data", "picture", *STORE},
     "report": {"evaluate", *STORE},
     # What models prefer, as pairs; how well a reward model tells, with evaluation's intervals. It sees generation only
     # as the ``Generate`` protocol and training not at all.
@@ -46,6 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "store_format": set(),
     "store_writer": {"store_format", "atomic"},
     "byte_range": set(),
+    "picture": set(),
     "store": {"store_format", "store_writer", "byte_range"},
     "recipe_yaml": set(),
     "recipe_schema": {"recipe_yaml"},
@@ -58,7 +59,7 @@ ARROWS: dict[str, set[str]] = {
 }
 """A part → the parts it may import, besides ``EVERYWHERE`` and whatever those may import themselves."""
 
-TOP = {"recipe", "pipeline", "cli", "__main__"}
+TOP = {"recipe", "pipeline", "cli", "cli_curate", "__main__"}
 """Parts that put the steps together: they may import any part, and no step may import them."""
 
 EVALUATE_REWARD = "evaluate also reports the reward that reinforcement learning would give the same completion"

@@ -10,6 +10,7 @@
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
+    mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
     mimovl reward serve --port 8000                       rewards over HTTP
     mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
@@ -24,7 +25,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +32,7 @@ import typer
 from typer.core import TyperGroup
 
 from mimovl import __version__
+from mimovl.cli_curate import add_curation, progress_line
 from mimovl.errors import MimovlError, Stopped, UsageError
 
 __all__ = ["app", "main"]
@@ -84,6 +85,7 @@ reward_app = _typer(help="Reward completions.")
 app.add_typer(reward_app, name="reward")
 preference_app = _typer(help="Which answers are preferred.")
 app.add_typer(preference_app, name="preference")
+add_curation(app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
@@ -181,7 +183,7 @@ def init(
     """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
     from mimovl.pipeline.assemble import assemble_checkpoint
 
-    progress = _progress_line("bytes") if sys.stderr.isatty() else None
+    progress = progress_line("bytes") if sys.stderr.isatty() else None
     options: dict[str, Any] = dict(seed=seed, dtype=dtype, shard_bytes=int(shard_gb * 10**9), progress=progress)
     print(assemble_checkpoint(vision, language, out, **options))
 
@@ -233,7 +235,7 @@ def lengths(
     """Count every sample's tokens from headers, keep them in the dataset, and list what no pack can hold."""
     from mimovl.pipeline.lengths import index_lengths
 
-    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    progress = progress_line("samples") if sys.stderr.isatty() else None
     print(index_lengths(dataset, checkpoint, length=length, workers=workers, progress=progress))
 
 
@@ -281,7 +283,7 @@ def import_voc(
         seed=seed,
         names=names,
         max_pixels=max_pixels,
-        progress=_progress_line("photos") if sys.stderr.isatty() else None,
+        progress=progress_line("photos") if sys.stderr.isatty() else None,
     )
     print(summary)
 
@@ -379,15 +381,6 @@ def _pair(entry: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise UsageError(f"--name {entry}: write it as CLASS=NAME, for example RBC='red blood cell'")
     return key.strip(), value
-
-
-def _progress_line(what: str) -> Callable[[int, int], None]:
-    """A line on the terminal that counts up in place."""
-
-    def show(done: int, total: int) -> None:
-        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-    return show
 
 
 def main() -> None:
