@@ -1,0 +1,1 @@
+"""Captions (MiMo-VL §2.2.1): text filter, duplicates, recaptioning, language and repetition filters, balancing."""
