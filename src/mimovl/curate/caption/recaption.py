@@ -2,8 +2,8 @@
 
 The prompts are files in ``prompts/``, in the language the caption shall have; the report does not give its own. The
 old text stays in ``meta["raw_caption"]``. What the model said is kept under what it was asked (``answers``), so a run
-that was stopped asks only the rest. An answer that cannot be used (empty, cut off, a refusal) is asked for again, drawn at a
-temperature; when none can be used, the record is dropped with the reason.
+that was stopped asks only the rest. An answer that cannot be used (empty, cut off, a refusal) is asked for again, drawn
+at a temperature; when none can be used, the record is dropped with the reason.
 """
 
 from __future__ import annotations
