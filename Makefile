@@ -44,6 +44,7 @@ test-engines: setup ## tests that drive other programs; each one skips, with the
 	$(BIN)/python -m pytest -m engines $(PYTEST_ARGS) || { status=$$?; [ $$status -eq 5 ] || exit $$status; echo "no engine test found"; }
 
 bench: setup ## print each benchmark's ratio against its peer
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove caches and build files; .venv and runs stay
