@@ -150,7 +150,7 @@ def _english_slips(bare: str) -> list[str]:
             continue  # a title, which may have small words in it
         for word in words:
             small = word.lower()
-            if (small in _ENGLISH and not (len(word) == 1 and len(words) == 1)) or word in _COMMON:
+            if (small in _ENGLISH and not (len(word) == 1 and (len(words) == 1 or word != "a"))) or word in _COMMON:
                 slips.append(word)
     return slips
 
