@@ -1,4 +1,4 @@
-"""What happens to a page before a camera sees it: turning, perspective, scaling, shade, things lying on it, blur, noise.
+"""What happens to a page before a camera sees it: turning, perspective, scaling, shade, things on it, blur, noise.
 
 Geometry bends ink and owners along with the pixels. Blur, noise and JPEG leave them: a box is the letter's, not its
 haze's. Ink that something covers is counted as hidden, and the box stays that of the whole word.
@@ -109,7 +109,9 @@ def bend(canvas: Canvas, rng: random.Random, settings: Augmentation, photos: Seq
     alpha = whole.warp(matrix, (size[0], size[1]), fill=(0, 0, 0)).image.convert("L")
     bent = canvas.warp(matrix, (size[0], size[1]))
     ground = backdrop(rng, (size[0], size[1]), photos)
-    shadow = ImageChops.offset(alpha, 4, 5).filter(ImageFilter.GaussianBlur(5)).point([level // 2 for level in range(256)])
+    shadow = (
+        ImageChops.offset(alpha, 4, 5).filter(ImageFilter.GaussianBlur(5)).point([level // 2 for level in range(256)])
+    )
     ground.paste((0, 0, 0), (0, 0), shadow)
     bent.image = Image.composite(bent.image, ground, alpha)
     return bent

@@ -121,7 +121,9 @@ def _bricks(rng: random.Random, size: tuple[int, int]) -> Image.Image:
 
 def _soft(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     """Out-of-focus colours: a grid of a few pixels, blown up."""
-    cells = np.random.default_rng(rng.getrandbits(32)).integers(20, 236, (rng.randint(2, 4), rng.randint(2, 5), 3))
+    chance = np.random.default_rng(rng.getrandbits(32))
+    cells = chance.integers(30, 220, (rng.randint(2, 4), rng.randint(2, 5), 1)) + chance.integers(-34, 35, (1, 1, 3))
+    cells = (cells + chance.integers(-16, 17, (*cells.shape[:2], 3))).clip(0, 255)
     return Image.fromarray(cells.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 

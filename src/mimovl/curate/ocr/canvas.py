@@ -43,7 +43,7 @@ class Element:
 
 @dataclass
 class Block:
-    """A part of the layout: ``role`` is title, text, list, table, figure, formula, caption, header, footer, sign, …"""
+    """A part of the layout; ``role`` is title, text, list, table, figure, formula, caption, sign or the like."""
 
     role: str
     markup: str = ""
@@ -163,7 +163,8 @@ class Canvas:
     def amounts(self) -> NDArray[np.float64]:
         """How much ink each element has, in covered pixels, shape (elements,)."""
         owner, ink = np.asarray(self.owner).ravel(), np.asarray(self.ink).ravel()
-        return np.bincount(owner, weights=ink / 255.0, minlength=len(self.elements) + 1)[1:]
+        weighed: NDArray[np.float64] = np.bincount(owner, ink / 255.0, len(self.elements) + 1)
+        return weighed[1:]
 
     def text_of(self, elements: Sequence[Element]) -> str:
         """Elements of one line, read."""

@@ -22,7 +22,7 @@ __all__ = ["Face", "Faces", "find_faces", "font"]
 _LATIN = "AQgjy&0179$%@"
 _CHINESE = "中国文字，。"
 _HAND_WORDS = ("hand", "script", "brush", "kai", "cursive", "chancery", "comic", "marker", "xing", "cao")
-_UNFIT = ("symbol", "emoji", "dingbat", "icon", "math", "barcode", "braille")
+_UNFIT = ("symbol", "emoji", "dingbat", "icon", "math", "barcode", "braille", "light")
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 
 

@@ -100,14 +100,14 @@ def _written(text: str, face: Face, size: int, rng: random.Random) -> Lettered |
     parts = []
     for char in text:
         loaded = font(face, max(6, round(size * rng.uniform(0.93, 1.07))))
-        side = 2 * size
-        glyph = Image.new("L", (2 * side, 2 * side))
-        ImageDraw.Draw(glyph).text((size, side), char, fill=255, font=loaded, anchor="ls")
-        turn = glyph.rotate(rng.uniform(-5, 5), Image.Resampling.BICUBIC, center=(size, side))
+        side, corner = 2 * size, (size // 2, round(1.4 * size))
+        glyph = Image.new("L", (side, side))
+        ImageDraw.Draw(glyph).text(corner, char, fill=255, font=loaded, anchor="ls")
+        turn = glyph.rotate(rng.uniform(-5, 5), Image.Resampling.BICUBIC, center=corner)
         drift = 0.6 * drift + rng.uniform(-0.03, 0.03) * size
         extent = turn.getbbox()
         if extent is not None:
-            left, top = extent[0] - size + round(pen), extent[1] - side + round(drift)
+            left, top = extent[0] - corner[0] + round(pen), extent[1] - corner[1] + round(drift)
             parts.append((turn.crop(extent), left, top))
         pen += loaded.getlength(char) * rng.uniform(0.93, 1.03)
     if not parts:
@@ -128,9 +128,7 @@ def _written(text: str, face: Face, size: int, rng: random.Random) -> Lettered |
     return _cut(bent, left, top, Lettered(canvas, 0, 0, max(1, round(pen))))
 
 
-def _moved(
-    pixels: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _moved(pixels: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each pixel from where ``rows`` and ``columns`` say."""
     moved: NDArray[np.float32] = ndimage.map_coordinates(pixels, [rows, columns], order=1, mode="constant")
     return moved

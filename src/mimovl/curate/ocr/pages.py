@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from mimovl.curate.ocr.backgrounds import RGB, backdrop, paper
 from mimovl.curate.ocr.canvas import Canvas
-from mimovl.curate.ocr.setting import Hand, Stock, set_line, set_paragraph, width_of
+from mimovl.curate.ocr.setting import Hand, Stock, Word, set_line, set_paragraph, width_of
 
 __all__ = ["make_document", "make_notes", "make_receipt"]
 
@@ -50,9 +50,7 @@ def make_document(rng: random.Random, stock: Stock) -> Canvas:
     return _without_empty_blocks(canvas)
 
 
-def _fill_column(
-    rng: random.Random, canvas: Canvas, stock: Stock, hand: Hand, box: tuple[int, int, int, int]
-) -> None:
+def _fill_column(rng: random.Random, canvas: Canvas, stock: Stock, hand: Hand, box: tuple[int, int, int, int]) -> None:
     """Paragraphs, headings, lists and figures down to the box's end."""
     left, y, right, bottom = box
     phrases = stock.phrases(rng)
@@ -75,9 +73,7 @@ def _fill_column(
         y += hand.size // 2
 
 
-def _figure(
-    rng: random.Random, canvas: Canvas, stock: Stock, hand: Hand, box: tuple[int, int, int, int]
-) -> int:
+def _figure(rng: random.Random, canvas: Canvas, stock: Stock, hand: Hand, box: tuple[int, int, int, int]) -> int:
     """A picture with its caption; returns y under it."""
     left, top, right, _ = box
     size = (right - left, rng.randint(90, 130))
@@ -120,7 +116,7 @@ def make_notes(rng: random.Random, stock: Stock) -> Canvas:
     block, left = canvas.block("handwriting"), rng.randint(24, 56)
     words = hand.words(phrases.paragraph(8))
     for y in range(base, height - 16, pitch):
-        line = []
+        line: list[Word] = []
         while words and width_of([*line, words[0]], hand) < width - left - 24:
             line.append(words.pop(0))
         if not line or (y > base + pitch and rng.random() < 0.12):
@@ -140,7 +136,9 @@ def make_receipt(rng: random.Random, stock: Stock) -> Canvas:
     canvas = Canvas.on(paper(rng, (width, height)), chinese=stock.chinese)
     margin, y = 24, 20
     box = (margin, y, width - margin, height)
-    y = set_paragraph(canvas, [phrases.name()], box, hand.at(round(hand.size * 1.4)), canvas.block("title"), align="centre")
+    y = set_paragraph(
+        canvas, [phrases.name()], box, hand.at(round(hand.size * 1.4)), canvas.block("title"), align="centre"
+    )
     block = canvas.block("text")
     for tokens in (phrases.date().split(), [("电话" if stock.chinese else "Tel."), phrases.phone()]):
         y = set_paragraph(canvas, tokens, (margin, y, width - margin, height), hand, block, align="centre")
@@ -150,7 +148,9 @@ def make_receipt(rng: random.Random, stock: Stock) -> Canvas:
     for number, (name, cost) in enumerate(rows):
         y += hand.pitch + (hand.size // 2 if number == count else 0)
         if number == count:
-            ImageDraw.Draw(canvas.image).line((margin, y - hand.pitch, width - margin, y - hand.pitch), fill=hand.colour)
+            ImageDraw.Draw(canvas.image).line(
+                (margin, y - hand.pitch, width - margin, y - hand.pitch), fill=hand.colour
+            )
         left = hand.words(name.split())
         right = hand.words([f"{cost // 100}.{cost % 100:02d}"])
         line = canvas.line()

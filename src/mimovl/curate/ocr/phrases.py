@@ -1,4 +1,4 @@
-"""What is written on the pages: made-up sentences, goods, prices, dates and addresses, or lines of the user's own texts.
+"""What is written on the pages: made-up sentences, goods, prices and dates, or lines of the user's own texts.
 
 Tokens are what stands between spaces; in Chinese, words and runs of signs, set without spaces.
 """
@@ -29,11 +29,34 @@ _SIGNS = (
 )  # fmt: skip
 _ZH_SUBJECTS = ("我们", "老师", "公司", "用户", "城市", "学生", "医生", "工厂", "编辑部", "研究人员")
 _ZH_VERBS = ("发现", "提供", "介绍", "需要", "改进", "使用", "保存", "讨论", "完成", "选择")
-_ZH_OBJECTS = ("新的方法", "产品质量", "会议记录", "天气变化", "安全规定", "学习计划", "电子邮件", "交通路线", "实验结果")
+_ZH_OBJECTS = (
+    "新的方法",
+    "产品质量",
+    "会议记录",
+    "天气变化",
+    "安全规定",
+    "学习计划",
+    "电子邮件",
+    "交通路线",
+    "实验结果",
+)
 _ZH_TIMES = ("今天", "去年", "每年春天", "最近", "三月以来", "上午", "通常", "目前")
 _ZH_TITLES = ("年度报告", "使用说明", "会议纪要", "价目表", "第三章", "工作总结", "调查结果", "通知")
 _ZH_GOODS = ("绿茶", "大米", "牛奶", "洗手液", "饼干", "蜂蜜", "矿泉水", "番茄酱", "巧克力", "酱油", "电池", "橙汁")
-_ZH_SIGNS = ("出口", "入口", "小心地滑", "禁止停车", "营业中", "售票处", "图书馆", "药店", "请勿吸烟", "三号站台", "推", "拉")
+_ZH_SIGNS = (
+    "出口",
+    "入口",
+    "小心地滑",
+    "禁止停车",
+    "营业中",
+    "售票处",
+    "图书馆",
+    "药店",
+    "请勿吸烟",
+    "三号站台",
+    "推",
+    "拉",
+)
 _ZH_TOKEN = re.compile(r"[A-Za-z0-9][\w.%:/@-]*|[\u3400-\u9fff]{1,4}[，。；：？！、”）》]*|\S")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "October", "November", "December")
 _MIN_LINE = 12
@@ -135,7 +158,9 @@ class Phrases:
     def price(self) -> str:
         """A price."""
         mark = "￥" if self.chinese else self.rng.choice(("$", "€", "£")) if self.rng.random() < 0.7 else "$"
-        return f"{'¥' if mark == '￥' else mark}{self.rng.randint(1, 99)}.{self.rng.choice((0, 25, 49, 50, 90, 99)):02d}"
+        return (
+            f"{'¥' if mark == '￥' else mark}{self.rng.randint(1, 99)}.{self.rng.choice((0, 25, 49, 50, 90, 99)):02d}"
+        )
 
     def date(self) -> str:
         """A date."""

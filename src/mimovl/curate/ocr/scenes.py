@@ -27,7 +27,7 @@ def make_scene(rng: random.Random, stock: Stock) -> Canvas:
     """Two to four signs in the cells of a grid, so that none hides another, each seen from its own angle."""
     width, height = rng.choice((560, 672, 784)), rng.choice((448, 560, 616))
     canvas = Canvas.on(backdrop(rng, (width, height), stock.photos), chinese=stock.chinese)
-    columns, rows = rng.choice(((2, 2), (1, 2), (2, 1), (1, 3)))
+    columns, rows = rng.choice(((2, 2), (1, 2), (2, 1), (2, 3), (1, 1)))
     cells = [(column, row) for row in range(rows) for column in range(columns)]
     chosen = sorted(rng.sample(cells, rng.randint(max(1, len(cells) - 1), len(cells))), key=lambda cell: cell[::-1])
     for column, row in chosen:
@@ -44,7 +44,7 @@ def _sign(rng: random.Random, stock: Stock, most: tuple[int, int]) -> Canvas:
     ground = rng.choice(_PLATES)
     style = rng.choice(_BENT)
     lines = [phrases.sign() for _ in range(rng.choice((1, 1, 2, 3)))]
-    hand = stock.hand(rng, rng.randint(26, 60), contrast_with(rng, ground), style)
+    hand = stock.hand(rng, rng.randint(34, 76), contrast_with(rng, ground), style)
     drawn = [hand.words(phrases.tokens(line)) for line in lines]
     pad = 14
     while hand.size > 16 and (
@@ -66,9 +66,7 @@ def _sign(rng: random.Random, stock: Stock, most: tuple[int, int]) -> Canvas:
     return sign
 
 
-def _hang(
-    rng: random.Random, canvas: Canvas, sign: Canvas, corner: tuple[int, int], room: tuple[int, int]
-) -> None:
+def _hang(rng: random.Random, canvas: Canvas, sign: Canvas, corner: tuple[int, int], room: tuple[int, int]) -> None:
     """Lay a sign over the canvas inside a cell, turned and in perspective."""
     wide, tall = sign.size
     grow = min(1.0, room[0] * 0.94 / wide, room[1] * 0.9 / tall)
@@ -108,18 +106,16 @@ def make_package(rng: random.Random, stock: Stock) -> Canvas:
     y = _fitted(canvas, phrases.tokens(phrases.name()), (margin, 30, width - margin), brand, canvas.block("brand"))
     product = stock.hand(rng, rng.randint(26, 36), colour, rng.choice(("plain", "plain", "stretch", "outline")))
     product = replace(product, style="plain") if product.size < 30 and product.style == "outline" else product
-    y = _fitted(canvas, phrases.tokens(phrases.good()), (margin, y + 10, width - margin), product, canvas.block("title"))
-    panel = (margin, y + 18, width - margin, height - 96)
+    y = _fitted(
+        canvas, phrases.tokens(phrases.good()), (margin, y + 10, width - margin), product, canvas.block("title")
+    )
+    small = stock.hand(rng, rng.randint(15, 20), (30, 30, 30))
+    inner = (margin + 12, y + 28, width - margin - 12, height - 106)
+    texts = _small_print(rng, stock)
+    end = _set_small_print(Canvas.on(Image.new("RGB", canvas.size)), texts, inner, small)
+    panel = (margin, y + 18, width - margin, end + 10)
     ImageDraw.Draw(canvas.image).rounded_rectangle(panel, radius=10, fill=(248, 246, 240))
-    small = stock.hand(rng, rng.randint(14, 17), (30, 30, 30))
-    words = ["配料：", *(phrases.good() + "，" for _ in range(5)), "食盐。"] if stock.chinese else (
-        "Ingredients: " + ", ".join(phrases.good().lower() for _ in range(5)) + ", salt."
-    ).split()  # fmt: skip
-    inner = (panel[0] + 12, panel[1] + 10, panel[2] - 12, panel[3] - 10)
-    y = set_paragraph(canvas, words, inner, small, canvas.block("text"))
-    facts = canvas.block("list")
-    for label, value in _facts(rng, stock):
-        y = set_paragraph(canvas, [label, *value.split()], (inner[0], y + 2, inner[2], inner[3]), small, facts)
+    _set_small_print(canvas, texts, inner, small)
     _bar_code(rng, canvas, (margin, height - 82), small)
     return canvas
 
@@ -136,14 +132,28 @@ def _fitted(canvas: Canvas, tokens: list[str], span: tuple[int, int, int], hand:
     return y + round(hand.pitch * (1.3 if hand.style in ("wave", "arch", "stretch") else 1.05))
 
 
-def _facts(rng: random.Random, stock: Stock) -> list[tuple[str, str]]:
+def _small_print(rng: random.Random, stock: Stock) -> list[list[str]]:
+    """Tokens of the contents, then of each fact."""
     phrases = stock.phrases(rng)
     grams = rng.choice((50, 100, 250, 330, 500, 750))
+    goods = list(dict.fromkeys(phrases.good() for _ in range(5)))
     if stock.chinese:
         facts = [("净含量：", f"{grams}克"), ("生产日期：", phrases.date()), ("保质期：", f"{rng.randint(3, 36)}个月")]
-        return [*facts, ("批号：", phrases.code())]
+        return [["配料：", *(good + "、" for good in goods), "食盐。"], *map(list, facts), ["批号：", phrases.code()]]
     facts = [("Net weight:", f"{grams} g"), ("Best before:", phrases.date()), ("Lot:", phrases.code())]
-    return [*facts, ("Energy:", f"{rng.randint(40, 600)} kcal per 100 g")]
+    facts.append(("Energy:", f"{rng.randint(40, 600)} kcal per 100 g"))
+    contents = "Ingredients: " + ", ".join(good.lower() for good in goods) + ", salt."
+    return [contents.split(), *([label, *value.split()] for label, value in facts)]
+
+
+def _set_small_print(canvas: Canvas, texts: list[list[str]], box: tuple[int, int, int, int], hand: Hand) -> int:
+    """The contents as a paragraph, the facts as a list; returns y under them."""
+    x1, y, x2, y2 = box
+    y = set_paragraph(canvas, texts[0], box, hand, canvas.block("text"))
+    block = canvas.block("list")
+    for tokens in texts[1:]:
+        y = set_paragraph(canvas, tokens, (x1, y + 2, x2, y2), hand, block)
+    return y
 
 
 def _bar_code(rng: random.Random, canvas: Canvas, corner: tuple[int, int], hand: Hand) -> None:

@@ -81,11 +81,12 @@ def width_of(words: Sequence[Word], hand: Hand) -> int:
 def set_line(
     canvas: Canvas, words: Sequence[Word], x: int, base: int, hand: Hand, block: int, line: int | None = None
 ) -> None:
-    """Put words on a base line, as a line of their own or as more of one that was begun."""
+    """Put words on a base line, as a line of their own or, well apart, as more of one that was begun."""
+    begun = line is not None
     line = canvas.line() if line is None else line
-    for token, drawn in words:
+    for number, (token, drawn) in enumerate(words):
         mask: Image.Image = drawn.mask
-        spaced = not hand.chinese
+        spaced = not hand.chinese or (begun and number == 0)
         canvas.put(mask, x + drawn.left, base + drawn.top, hand.colour, token, block=block, line=line, spaced=spaced)
         x += drawn.advance + hand.gap
 
