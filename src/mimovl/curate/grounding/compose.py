@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 from mimovl.curate.grounding.expression import (
@@ -26,7 +27,7 @@ from mimovl.curate.grounding.expression import (
 
 __all__ = ["absent", "compose", "parts"]
 
-_MAX_CANDIDATES = 400
+_MAX_CANDIDATES = 160
 """Candidates evaluated for one object, drawn by chance where there are more."""
 _MAX_ORDINAL = 5
 
@@ -103,34 +104,41 @@ def _kinds(thing: Thing) -> list[Kind]:
 
 
 def _simple(things: Sequence[Thing], target: int) -> Iterator[Kind | Nth | Extreme]:
-    """By kind alone, and by order and size among several of a kind."""
+    """By kind alone, and by its place and size among several of a kind."""
     for kind in _kinds(things[target]):
         yield kind
-        several = sum(fits(kind, thing) is not False for thing in things)
-        for which in EXTREMES if several > 1 else ():
+        among = [one for one in things if fits(kind, one) is not False]
+        for which in EXTREMES if len(among) > 1 else ():
             yield Extreme(which, kind)
-        for side in SIDES if several > 1 else ():
-            for number in range(1, min(_MAX_ORDINAL, several) + 1):
+        for side, (axis, sign) in SIDES.items() if len(among) > 1 else ():
+            place = sign * things[target].centre[axis]
+            number = 1 + sum(sign * one.centre[axis] < place for one in among)
+            if number <= _MAX_ORDINAL:
                 yield Nth(number, side, kind)
+
+
+@lru_cache(maxsize=64)
+def _anchors(things: tuple[Thing, ...], size: tuple[int, int]) -> list[list[Kind | Nth | Extreme | Related]]:
+    """For each thing, the shortest simple expressions that mean it alone."""
+    found = []
+    for number in range(len(things)):
+        alone = [one for one in _simple(things, number) if answers(one, things, size) == number]
+        found.append(list[Kind | Nth | Extreme | Related](sorted(alone, key=parts)[:3]))
+    return found
 
 
 def _candidates(things: Sequence[Thing], target: int, size: tuple[int, int]) -> Iterator[Expression]:
     """Simple ones, and relations to anchors that are themselves unambiguous (and may be related to a third)."""
     yield from _simple(things, target)
+    anchors = _anchors(tuple(things), size)
     for number in range(len(things)):
         if number == target:
             continue
-        anchors: list[Kind | Nth | Extreme | Related] = [
-            one for one in _simple(things, number) if answers(one, things, size) == number
-        ]
-        anchors.sort(key=parts)
-        plain = anchors[:3]
-        if anchors and len(things) > 3:
-            third = next((n for n in range(len(things)) if n not in (target, number)), None)
-            if third is not None:
-                outer = next((one for one in _simple(things, third) if answers(one, things, size) == third), None)
-                chained = [Related(how, Kind(things[number].label), outer) for how in RELATIONS] if outer else []
-                plain += [one for one in chained if answers(one, things, size) == number][:1]
+        plain = anchors[number]
+        third = next((n for n in range(len(things)) if n not in (target, number) and anchors[n]), None)
+        if plain and third is not None:
+            chained = [Related(how, Kind(things[number].label), anchors[third][0]) for how in RELATIONS]
+            plain = plain + [one for one in chained if answers(one, things, size) == number][:1]
         for anchor in plain:
             for kind in _kinds(things[target]):
                 for relation in RELATIONS:

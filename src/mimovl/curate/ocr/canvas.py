@@ -106,8 +106,11 @@ class Canvas:
         """Note ink of element ``owner`` - 1 without drawing."""
         rim = Image.new("L", (mask.width + 2, mask.height + 2))
         rim.paste(mask, (1, 1))
-        wide = rim.filter(ImageFilter.MaxFilter(3)).point(_ANY)  # a rim, for bending moves ink by parts of a pixel
-        self.owner.paste(owner, (x - 1, y - 1), wide)
+        # A rim of one pixel, for bending moves ink by parts of a pixel; it takes nothing from what has an owner.
+        wide = np.asarray(rim.filter(ImageFilter.MaxFilter(3))) > 0
+        before = np.asarray(self.owner.crop((x - 1, y - 1, x - 1 + rim.width, y - 1 + rim.height)))
+        after = np.where((wide & (before == 0)) | (np.asarray(rim) >= INK), owner, before).astype(np.int32)
+        self.owner.paste(Image.fromarray(after), (x - 1, y - 1))
         self.ink.paste(255, (x, y), mask)
 
     # ------------------------------------------------------------ bending
@@ -163,15 +166,14 @@ class Canvas:
     def amounts(self) -> NDArray[np.float64]:
         """How much ink each element has, in covered pixels, shape (elements,)."""
         owner, ink = np.asarray(self.owner).ravel(), np.asarray(self.ink).ravel()
-        weighed: NDArray[np.float64] = np.bincount(owner, ink / 255.0, len(self.elements) + 1)
-        return weighed[1:]
+        weighed = np.bincount(owner, ink / 255.0, len(self.elements) + 1)
+        return np.asarray(weighed[1:], dtype=np.float64)
 
     def text_of(self, elements: Sequence[Element]) -> str:
         """Elements of one line, read."""
         return "".join((" " if one.spaced and number else "") + one.text for number, one in enumerate(elements))
 
 
-_ANY = [255 * (level > 0) for level in range(256)]
 _HALF = [255 * (level >= 128) for level in range(256)]
 
 

@@ -132,7 +132,8 @@ class Phrases:
         if self.chinese:
             return [pick(CHINESE_WORDS), pick(_ZH_TITLES)]
         words = [pick(_TITLES), "on", pick(WORDS), "and", pick(WORDS)] if self.rng.random() < 0.6 else []
-        return [word.capitalize() if len(word) > 3 else word for word in words or [pick(WORDS), pick(_TITLES)]]
+        words = " ".join(words or [pick(WORDS), pick(_TITLES)]).split()
+        return [word.capitalize() if len(word) > 3 else word for word in words]
 
     def good(self) -> str:
         """The name of goods."""
