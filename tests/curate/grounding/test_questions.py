@@ -15,7 +15,7 @@ PICTURE = Picture(TABLE, SIZE, (504, 392), ("zebra", "dog"))
 def many(language: str, **settings: float) -> list:
     return [
         one
-        for seed in range(24)
+        for seed in range(16)
         for one in grounding_questions(random.Random(seed), PICTURE, language, limit=6, **settings)  # type: ignore[arg-type]
     ]
 

@@ -58,6 +58,18 @@ def test_words_are_asked_for_only_where_they_stand_once_and_boxes_hold_what_they
     assert kinds == {"find", "inside"}
 
 
+def test_what_a_box_says_is_not_asked_where_turned_lines_share_their_boxes() -> None:
+    turned = Augmentation(turned=1, degrees=12, scaled=0, covered=0)
+    for seed in range(3):
+        canvas = augment(draw(make_document, seed), random.Random(seed), turned)
+        read = read_page(canvas)
+        for one in page_questions(random.Random(seed), canvas, read, 99):
+            if one.task == "ocr_box" and one.gold.kind == "text":
+                x1, y1, x2, y2 = (int(number) for number in re.findall(r"\d+", one.question.split("[")[1]))
+                middles = [((line.box[0] + line.box[2]) / 2, (line.box[1] + line.box[3]) / 2) for line in read.lines]
+                assert sum(x1 < x < x2 and y1 < y < y2 for x, y in middles) == 1
+
+
 def test_layout_and_spotting_name_every_part_and_line() -> None:
     canvas = draw(make_package, 1)
     read = read_page(canvas)

@@ -137,7 +137,12 @@ def make_receipt(rng: random.Random, stock: Stock) -> Canvas:
     margin, y = 24, 20
     box = (margin, y, width - margin, height)
     y = set_paragraph(
-        canvas, [phrases.name()], box, hand.at(round(hand.size * 1.4)), canvas.block("title"), align="centre"
+        canvas,
+        phrases.tokens(phrases.name()),
+        box,
+        hand.at(round(hand.size * 1.4)),
+        canvas.block("title"),
+        align="centre",
     )
     block = canvas.block("text")
     for tokens in (phrases.date().split(), [("电话" if stock.chinese else "Tel."), phrases.phone()]):

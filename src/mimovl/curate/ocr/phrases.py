@@ -133,7 +133,7 @@ class Phrases:
             return [pick(CHINESE_WORDS), pick(_ZH_TITLES)]
         words = [pick(_TITLES), "on", pick(WORDS), "and", pick(WORDS)] if self.rng.random() < 0.6 else []
         words = " ".join(words or [pick(WORDS), pick(_TITLES)]).split()
-        return [word.capitalize() if len(word) > 3 else word for word in words]
+        return [word.capitalize() if len(word) > 3 or number == 0 else word for number, word in enumerate(words)]
 
     def good(self) -> str:
         """The name of goods."""

@@ -22,6 +22,8 @@ __all__ = ["READABLE", "Read", "page_questions", "read_page"]
 READABLE = 0.35
 """An element hidden by more than this share is not asked about."""
 _MAX_SPOTTED = 40
+_MOST_SHARED = 0.25
+"""Of the height of the lower of two lines: boxes that share more may be taken for each other."""
 _EDIT = {"metric": "edit"}
 
 _ROLES = {
@@ -155,10 +157,21 @@ def _finding(rng: random.Random, read: Read, language: str) -> list[Question]:
     for bare, _, box in rng.sample(clear, min(3, len(clear))):
         question = pick(rng, _QUESTIONS, "find", language, x=bare)
         questions.append(Question("ocr_box", question, box_list([(box, bare)]), Gold("box", list(box))))
-    readable = [line for line in read.lines if line.readable and "\\" not in line.text]
+    readable = [line for line in read.lines if line.readable and "\\" not in line.text and _stands_alone(line, read)]
     for line in rng.sample(readable, min(3, len(readable))):
         questions.append(_text("ocr_box", pick(rng, _QUESTIONS, "inside", language, box=_written(line.box)), line.text))
     return questions
+
+
+def _stands_alone(line: Line, read: Read) -> bool:
+    """No other line reaches far into its box, as on a page that is turned: the box then says which line is meant."""
+    x1, y1, x2, y2 = line.box
+    for other in read.lines:
+        wide = min(x2, other.box[2]) - max(x1, other.box[0])
+        tall = min(y2, other.box[3]) - max(y1, other.box[1])
+        if other is not line and wide > 0 and tall > _MOST_SHARED * min(y2 - y1, other.box[3] - other.box[1]):
+            return False
+    return True
 
 
 def _parts(rng: random.Random, read: Read, roles: Counter[str], language: str) -> list[Question]:
