@@ -12,10 +12,10 @@ from tests.curate.grounding.pictures import SIZE, TABLE
 PICTURE = Picture(TABLE, SIZE, (504, 392), ("zebra", "dog"))
 
 
-def many(language: str, **settings: float) -> list:
+def many(language: str, seeds: int = 16, **settings: float) -> list:
     return [
         one
-        for seed in range(16)
+        for seed in range(seeds)
         for one in grounding_questions(random.Random(seed), PICTURE, language, limit=6, **settings)  # type: ignore[arg-type]
     ]
 
@@ -59,7 +59,7 @@ def test_negatives_come_as_often_as_asked_and_say_nothing_is_there() -> None:
 
 def test_the_wording_does_not_tell_what_is_missing() -> None:
     hinted = Counter(
-        (one.task == "grounding_negative", "answer []" in one.question) for one in many("en", negative_share=0.5)
+        (one.task == "grounding_negative", "answer []" in one.question) for one in many("en", 80, negative_share=0.5)
     )
     shares = [hinted[negative, True] / (hinted[negative, True] + hinted[negative, False]) for negative in (True, False)]
     assert abs(shares[0] - shares[1]) < 0.15

@@ -116,6 +116,15 @@ def test_questions_are_in_pixels_of_the_picture_the_model_sees() -> None:
             assert abs(edge - place * new / old) <= 0.5
 
 
+@pytest.mark.parametrize("box", [[90, 90, 20, 20], [450, 50, 900, 90], [50, 50, math.nan, 90], [50, 50, 50, 90]])
+def test_boxes_that_nobody_checked_are_not_asked_about(box: list[float]) -> None:
+    for number in range(10):
+        sample = record([*GOOD, {"label": "dog", "box": box}], name=f"p/{number}")
+        result = ground(sample, chinese_share=0.0, classes=("dog",), negative_share=0.5)
+        assert isinstance(result, list)
+        assert not any("dog" in message.text for one in result for message in one.messages)
+
+
 def test_training_samples_answer_and_question_samples_ask() -> None:
     trained, asked = ground(record(GOOD), turns=3), ground(record(GOOD), ask="questions", turns=3)
     assert isinstance(trained, list) and isinstance(asked, list)

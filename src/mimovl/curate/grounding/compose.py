@@ -138,7 +138,7 @@ def _candidates(things: Sequence[Thing], target: int, size: tuple[int, int]) -> 
         third = next((n for n in range(len(things)) if n not in (target, number) and anchors[n]), None)
         if plain and third is not None:
             chained = [Related(how, Kind(things[number].label), anchors[third][0]) for how in RELATIONS]
-            plain = plain + [one for one in chained if answers(one, things, size) == number][:1]
+            plain = [*plain, *[one for one in chained if answers(one, things, size) == number][:1]]
         for anchor in plain:
             for kind in _kinds(things[target]):
                 for relation in RELATIONS:

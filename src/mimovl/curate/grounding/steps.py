@@ -31,6 +31,8 @@ __all__ = ["CheckBoxes", "Ground"]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _DEFAULT = Limits()
+_SANE = Limits(least_side=0.0, most_area=1.0, same=1.0)
+"""What was not checked before must at least be a box in the picture."""
 
 
 class CheckBoxes(Step):
@@ -89,7 +91,9 @@ class Ground(Step):
         if "" in doubtful:
             return Dropped("doubtful_objects", "an object of an unknown class could not be used")
         try:
-            things = [thing for thing in _things(sample, media) if thing.label not in doubtful]
+            things, bad = _things(sample, media)
+            doubtful |= bad
+            things = [thing for thing in things if thing.label not in doubtful]
             new_size = resized((media.width, media.height), self.max_pixels)
         except MediaError as error:
             return Dropped(error.reason, str(error))
@@ -178,23 +182,25 @@ def _read(entry: Any, form: Form, size: tuple[int, int]) -> tuple[str, Box | Non
         return label, None
 
 
-def _things(sample: Sample, media: Media) -> list[Thing]:
-    """The objects of a checked record.
+def _things(sample: Sample, media: Media) -> tuple[list[Thing], set[str]]:
+    """The objects of a record, and the classes of those that are no box in the picture: ``check_boxes`` was left out.
 
     Raises:
         DataError: one has no box of four numbers.
     """
-    things = []
-    for entry in sample.meta.get("objects", ()):
+    size = (media.width, media.height)
+    things, bad = [], set()
+    entries = [entry for entry in sample.meta.get("objects", ()) if isinstance(entry, Mapping)]
+    objects = [(str(entry.get("label", "")), read_box(entry.get("box"), "xyxy", size)) for entry in entries]
+    for entry, (label, _), result in zip(entries, objects, check_boxes(objects, size, _SANE), strict=True):
+        if len(result) != 4:
+            bad |= {label} if result[0] != "duplicate_box" else set()
+            continue
         attributes = entry.get("attributes") or {}
         things.append(
-            Thing(
-                str(entry.get("label", "")),
-                read_box(entry.get("box"), "xyxy", (media.width, media.height)),
-                tuple((str(name), str(value)) for name, value in sorted(attributes.items())),
-            )
+            Thing(label, result, tuple((str(name), str(value)) for name, value in sorted(attributes.items())))
         )
-    return things
+    return things, bad
 
 
 def _only_picture(sample: Sample) -> Media | None:
