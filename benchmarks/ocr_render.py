@@ -54,7 +54,7 @@ def ours(seed: int) -> tuple[Canvas, list[Box | None]]:
 def loop_words(seed: int) -> Iterator[tuple[str, int, int]]:
     rng = random.Random(seed)
     font = ImageFont.load_default(16)
-    for y in range(40, 820, 24):
+    for y in range(40, 820, 46):
         x = 40
         for word in STOCK.phrases(rng).paragraph(2):
             if x + font.getlength(word) > 620:
@@ -146,7 +146,7 @@ def main() -> None:
     iou = {}
     for name, measure in (("ours", our_overlaps), ("loop", loop_overlaps)):
         found = [value for seed in range(4) for value in measure(seed)]
-        iou[name] = {"mean": round(float(np.mean(found)), 4), "least": round(min(found), 4)}
+        iou[name] = {"mean": round(float(np.mean(found)), 4), "least": round(float(min(found)), 4)}
         words = num_words[name] / arguments.pages
         print(f"{name}: {rates[name]:.1f} pages/s/core of {words:.0f} words, IoU with the ink {iou[name]}")
     print(json.dumps({"ratio": round(rates["ours"] / rates["loop"], 3), "pages_per_second": rates, "iou": iou}))

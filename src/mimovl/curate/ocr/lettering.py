@@ -44,7 +44,7 @@ def space_width(face: Face, size: int) -> int:
     return max(round(font(face, size).getlength(" ")), size // 4, 2)
 
 
-def letter(text: str, face: Face, size: int, style: Style, rng: random.Random) -> Lettered | None:
+def letter(text: str, face: Face, size: int, style: Style, rng: random.Random, *, lean: float = 0.1) -> Lettered | None:
     """Draw one word; None if it has no ink.
 
     Args:
@@ -53,8 +53,9 @@ def letter(text: str, face: Face, size: int, style: Style, rng: random.Random) -
         size: pixels.
         style: one of ``STYLES``; all but ``plain`` draw from ``rng``.
         rng: where chance comes from.
+        lean: of a hand: how far it leans to the right, pixels per pixel of height.
     """
-    plain = _written(text, face, size, rng) if style == "hand" else _set(text, face, size)
+    plain = _written(text, face, size, rng, lean) if style == "hand" else _set(text, face, size)
     if plain is None or style in ("plain", "hand"):
         return plain
     pixels = np.asarray(plain.mask, dtype=np.float32)
@@ -94,9 +95,9 @@ def _set(text: str, face: Face, size: int) -> Lettered | None:
     return _cut(canvas, left - 2, top - 2, Lettered(canvas, 0, 0, advance))
 
 
-def _written(text: str, face: Face, size: int, rng: random.Random) -> Lettered | None:
+def _written(text: str, face: Face, size: int, rng: random.Random, lean: float) -> Lettered | None:
     """Glyph by glyph, none quite straight, level or of the same size, then bent a little as a whole."""
-    slant, pen, drift = rng.uniform(-0.02, 0.28), 0.0, 0.0
+    slant, pen, drift = lean + rng.uniform(-0.04, 0.04), 0.0, 0.0
     parts = []
     for char in text:
         loaded = font(face, max(6, round(size * rng.uniform(0.93, 1.07))))

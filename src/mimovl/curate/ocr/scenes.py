@@ -116,6 +116,10 @@ def make_package(rng: random.Random, stock: Stock) -> Canvas:
     panel = (margin, y + 18, width - margin, end + 10)
     ImageDraw.Draw(canvas.image).rounded_rectangle(panel, radius=10, fill=(248, 246, 240))
     _set_small_print(canvas, texts, inner, small)
+    height = min(height, -(-(panel[3] + 24 + 90) // 28) * 28)  # what is left empty is cut off
+    canvas.image, canvas.ink, canvas.owner = (
+        layer.crop((0, 0, width, height)) for layer in (canvas.image, canvas.ink, canvas.owner)
+    )
     _bar_code(rng, canvas, (margin, height - 82), small)
     return canvas
 

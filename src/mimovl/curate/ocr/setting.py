@@ -37,7 +37,7 @@ class Stock:
     def hand(self, rng: random.Random, size: int, colour: RGB, style: Style = "plain") -> Hand:
         """Some face at a size; one that looks written for that style, if there is one."""
         face = rng.choice(self.faces.of(chinese=self.chinese, hand=style == "hand"))
-        return Hand(face, size, colour, rng, style, self.chinese, rng.uniform(1.05, 1.35))
+        return Hand(face, size, colour, rng, style, self.chinese, rng.uniform(1.05, 1.35), rng.uniform(-0.02, 0.26))
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Hand:
     chinese: bool = False
     leading: float = 1.15
     """Distance of base lines, of ascent plus descent."""
+    lean: float = 0.1
+    """How far written letters lean to the right."""
 
     @property
     def pitch(self) -> int:
@@ -69,7 +71,7 @@ class Hand:
 
     def words(self, tokens: Sequence[str]) -> list[Word]:
         """Tokens drawn, those without ink left out."""
-        drawn = [(token, letter(token, self.face, self.size, self.style, self.rng)) for token in tokens]
+        drawn = [(token, letter(token, self.face, self.size, self.style, self.rng, lean=self.lean)) for token in tokens]
         return [(token, mask) for token, mask in drawn if mask is not None]
 
 
