@@ -30,7 +30,9 @@ def test_words_of_a_document_do_not_lie_on_each_other() -> None:
 
 def test_a_document_is_read_column_by_column_from_the_top() -> None:
     found = 0
-    for seed in range(8):
+    for seed in range(40):
+        if found >= 2:  # pages of two columns; which seeds give them depends on the machine's typefaces
+            break
         canvas = draw(make_document, seed)
         boxes = canvas.boxes()
         body = [
@@ -44,7 +46,7 @@ def test_a_document_is_read_column_by_column_from_the_top() -> None:
             elif below[3] < box[1]:  # up again: the next column
                 assert below[0] > canvas.size[0] * 0.4
                 found += 1
-    assert found >= 1
+    assert found >= 2
 
 
 def test_a_receipt_adds_up() -> None:
