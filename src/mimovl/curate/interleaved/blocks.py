@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mimovl.data.image import image_size
+from mimovl.errors import DataError
 from mimovl.types import Media, Message, Part, Sample
 
 __all__ = [
@@ -119,9 +120,18 @@ def with_blocks(sample: Sample, blocks: Sequence[Block], **meta: Any) -> Sample:
 
 
 def blocks_of(sample: Sample) -> list[Block]:
-    """A document's blocks. Parts without (or no longer in step with) ``meta["blocks"]`` are plain texts and pictures."""
-    parts = [part for message in sample.messages for part in message.content]
-    described = sample.meta.get("blocks")
+    """A document's blocks. Parts without (or no longer in step with) ``meta["blocks"]`` are plain texts and pictures.
+
+    Raises:
+        DataError: the sample is a conversation.
+    """
+    if len(sample.messages) != 1:
+        raise DataError(
+            f"sample {sample.id} has {len(sample.messages)} messages: a document has one; "
+            "use the steps of interleaved documents on what the readers pdf, html and epub make"
+        )
+    parts = list(sample.messages[0].content)
+    described: Any = sample.meta.get("blocks")
     if not _describes(described, parts):
         described = [{}] * len(parts)
     blocks = []
@@ -141,7 +151,7 @@ def plain_text(blocks: Sequence[Block]) -> str:
 
 
 def count(meta: Mapping[str, Any], key: str, more: Mapping[str, int]) -> dict[str, int]:
-    """A table of counts in ``meta`` with more added to it, in the order of its words; keeps drops of pictures adding up."""
+    """A table of counts in ``meta`` with more added to it, in the order of its words."""
     table = dict(meta.get(key, {}))
     for name, number in more.items():
         table[name] = table.get(name, 0) + number

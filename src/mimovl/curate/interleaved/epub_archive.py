@@ -90,7 +90,15 @@ class EpubArchive:
                         raise BrokenEpubError(
                             f"{self.name}: {path} grows to over {len(data)} bytes from {packed}", reason="zip_bomb"
                         )
-        except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            ValueError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise BrokenEpubError(f"{self.name}: {path} cannot be unpacked: {error}", reason="damaged_epub") from None
         return bytes(data)
 
@@ -120,7 +128,11 @@ class EpubArchive:
         order: list[str] = []
         for node in package.iter():
             tag = _local(node)
-            if tag == "item" and node.get("media-type") in _PAGES and "nav" not in (node.get("properties") or "").split():
+            if (
+                tag == "item"
+                and node.get("media-type") in _PAGES
+                and "nav" not in (node.get("properties") or "").split()
+            ):
                 path = posixpath.normpath(posixpath.join(folder, unquote(node.get("href") or "")))
                 manifest[node.get("id") or ""] = path
             elif tag == "itemref" and node.get("linear") != "no":
@@ -154,4 +166,4 @@ class EpubArchive:
 
 def _local(node: ElementTree.Element) -> str:
     """A tag without its namespace."""
-    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+    return str(node.tag).rpartition("}")[2]

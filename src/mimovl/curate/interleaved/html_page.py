@@ -27,8 +27,8 @@ LoadPicture = Callable[[str], Media]
 """A picture by the address a page gives; raises ``MediaError`` whose reason is counted."""
 
 _SKIPPED = frozenset(
-    "script style noscript template nav aside footer form button select option textarea svg iframe object canvas dialog "
-    "menu head link meta audio video map rt rp".split()
+    "script style noscript template nav aside footer form button select option textarea svg iframe object canvas "
+    "dialog menu head link meta audio video map rt rp".split()
 )
 _BLOCKS = frozenset(
     "address article blockquote body center dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 header hr html li "
@@ -243,7 +243,9 @@ class _Walker:
         """A picture; ``data-src`` is where pages that load late keep the address."""
         address = next((value for key in ("data-src", "data-original", "src") if (value := attributes.get(key))), None)
         if not address and attributes.get("srcset"):
-            address = (attributes["srcset"] or "").split(",")[0].split()[0] if (attributes["srcset"] or "").split() else ""
+            address = (
+                (attributes["srcset"] or "").split(",")[0].split()[0] if (attributes["srcset"] or "").split() else ""
+            )
         if not address:
             self.page.pictures_left_out["no_address"] += 1
             return

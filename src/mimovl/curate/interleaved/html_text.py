@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 __all__ = ["DecodedPage", "decode_page", "nesting"]
 
-_DECLARED = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w\-:]{2,40})|encoding\s*=\s*["']([\w\-:]{2,40})["']""", re.I)
+_DECLARED = re.compile(
+    rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w\-:]{2,40})|encoding\s*=\s*["']([\w\-:]{2,40})["']""", re.I
+)
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252", "ascii": "cp1252",
           "us-ascii": "cp1252", "big5": "big5hkscs", "shift_jis": "cp932", "euc-kr": "cp949"}  # fmt: skip
 """What browsers read where a page declares the narrower one."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
 _SELF_CLOSING = frozenset(
-    "br img hr input meta link area base col embed source track wbr p li td th tr dt dd option thead tbody tfoot".split()
+    "br img hr input meta link area base col embed source track wbr p li td th tr dt dd option thead tbody".split()
 )
 """Tags that have no end or need none."""
 _SAMPLED = 1 << 16

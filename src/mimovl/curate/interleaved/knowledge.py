@@ -1,7 +1,7 @@
-"""Keep documents that hold knowledge: textbooks, encyclopedias, manuals, guides, patents, biographies (MiMo-VL §2.2.2).
+"""Keep documents that hold knowledge: textbook, encyclopedia, manual, guide, patent, biography (§2.2.2).
 
-Rules decide first, by the cues of ``knowledge_cues.py``; a model of the recipe may be asked where they are undecided, or
-always. How often the rules are right is known only for the labelled texts of the tests.
+Rules decide first, by the cues of ``knowledge_cues.py``; a model of the recipe may be asked where they are undecided,
+or always. How often the rules are right is known only for the labelled texts of the tests.
 """
 
 from __future__ import annotations
@@ -88,9 +88,7 @@ class KnowledgeType(Step):
             answers: dict[int, str] = {}
             if model is not None:
                 asked = [
-                    index
-                    for index, verdict in enumerate(verdicts)
-                    if self.ask_when == "always" or not verdict.decided
+                    index for index, verdict in enumerate(verdicts) if self.ask_when == "always" or not verdict.decided
                 ]
                 said = model.classify([_excerpt(documents[index], batch[index]) for index in asked])
                 answers = {index: kind for index, kind in zip(asked, said, strict=True) if kind}

@@ -1,4 +1,4 @@
-"""Which of the two languages of the recipe a document is in, by script and by English function words; and its sentences.
+"""Which of the two languages a document is in, by script and by English function words; and its sentences.
 
 A gate, not an identifier of languages: what is neither Chinese nor English prose is ``und``, and no score of this
 package is meant for it.

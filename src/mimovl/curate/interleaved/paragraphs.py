@@ -20,8 +20,12 @@ _CAPTION = re.compile(
     r"^(?:(?:Figure|Fig\.?|Table|Plate|Photo|Chart|Diagram|Illustration)\s*[A-Z]?\d+[\d.\-]*[a-z]?"
     r"(?:\s*[:.|—–\-]|\s*$|\s+(?=[A-Z\"“(]))|(?:图|表|圖|插图|照片)\s*[A-Z]?\d+[\d.\-–]*\s*[:：.．、\s]?)"
 )
-_NUMBERED = re.compile(r"^(?:\d+(?:\.\d+)*\.?|第[一二三四五六七八九十百\d]+[章节篇部]|[A-Z]\.\d[\d.]*|Chapter \d+|Appendix [A-Z])\s*\S")
-_ITEM = re.compile(r"^(?:[•‣▪●○◦∙·–—*]\s|\(?\d{1,3}[.)]\s|\([a-z]\)\s|[a-z]\)\s|[①-⑳]|\d{1,3}、|（[一二三四五六七八九十\d]+）)")
+_NUMBERED = re.compile(
+    r"^(?:\d+(?:\.\d+)*\.?|第[一二三四五六七八九十百\d]+[章节篇部]|[A-Z]\.\d[\d.]*|Chapter \d+|Appendix [A-Z])\s*\S"
+)
+_ITEM = re.compile(
+    r"^(?:[•‣▪●○◦∙·–—*]\s|\(?\d{1,3}[.)]\s|\([a-z]\)\s|[a-z]\)\s|[①-⑳]|\d{1,3}、|（[一二三四五六七八九十\d]+）)"
+)
 _END = re.compile(r"[.!?。！？…:：;；][\"'”’)\]）」』]*$")
 _COMPOUND = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
@@ -113,7 +117,7 @@ def _captions(blocks: Sequence[tuple[Block, bool]], number: int) -> bool:
 
 
 def _right_margin(lines: Sequence[Row], edge: float) -> float:
-    """Where the lines of a column end: the rightmost place several of them reach, so that one long line does not count."""
+    """Where the lines of a column end: the rightmost place that several reach, so that one long line does not count."""
     ends = sorted((line.x1 for line in lines), reverse=True)
     enough = max(3, len(ends) // 6)
     for index, end in enumerate(ends[: len(ends) - enough + 1]):

@@ -130,9 +130,7 @@ def _page(
     try:
         size = page_size(page)
         segments = page_segments(page, size)
-        shown = (
-            page_pictures(document, page, size, has_text=bool(segments), left_out=left_out) if pictures else []
-        )
+        shown = page_pictures(document, page, size, has_text=bool(segments), left_out=left_out) if pictures else []
         return segments, size.height, shown
     finally:
         page.close()
@@ -149,4 +147,6 @@ def _fill(piece: PdfPiece, pages: Sequence[Sequence[Segment]], placed: Sequence[
     piece.blocks = join_flows(pieces, hyphens)
     for block in piece.blocks:
         piece.characters += len(block.text)
-        piece.unreadable += sum("\ue000" <= char <= "\uf8ff" or char == "\ufffd" for char in block.text if char > "\x7f")
+        piece.unreadable += sum(
+            "\ue000" <= char <= "\uf8ff" or char == "\ufffd" for char in block.text if char > "\x7f"
+        )

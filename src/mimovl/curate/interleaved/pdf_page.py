@@ -116,7 +116,8 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
     pointer = ctypes.byref(box)
     # The same function without a check of its arguments' types, which takes twice as long as the call: a thousand
     # calls a page. PYFUNCTYPE keeps the interpreter's lock, as PDFium must not be entered by two threads.
-    ask = ctypes.PYFUNCTYPE(ctypes.c_int)(ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value)
+    address = ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
+    ask = ctypes.PYFUNCTYPE(ctypes.c_int)(address)
     handle = ctypes.c_void_p(ctypes.cast(handle, ctypes.c_void_p).value)
     upright = size.quarter_turns == 0
     found: list[Segment] = []

@@ -39,7 +39,7 @@ class PictureFilter(Step):
     min_information: float = Field(default=0.15, ge=0)
     """Bits a pixel of a small grey version: 0 is a blank, drawings have 0.3 and more."""
     unsafe: str = ""
-    """``package.module:function`` that takes encoded pictures and returns how likely each is unsafe; none where empty."""
+    """``package.module:function`` from encoded pictures to how likely each is unsafe; none where empty."""
     max_unsafe: float = Field(default=0.5, ge=0, le=1)
     """A picture above it is left out."""
     min_pictures: int = Field(default=0, ge=0)
@@ -155,7 +155,9 @@ def without_pictures(sample: Sample, reasons: dict[str, str], **meta: Any) -> Sa
         if gone[index] or (block.kind == "caption" and _orphan(blocks, gone, index)):
             continue
         kept.append(block)
-    dropped = Counter(reasons[block.media.sha256] for block, out in zip(blocks, gone, strict=True) if out and block.media)
+    dropped = Counter(
+        reasons[block.media.sha256] for block, out in zip(blocks, gone, strict=True) if out and block.media
+    )
     return with_blocks(sample, kept, **meta, pictures_dropped=count(sample.meta, "pictures_dropped", dropped))
 
 

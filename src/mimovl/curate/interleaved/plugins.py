@@ -26,7 +26,9 @@ def load_plugin(name: str, *, field: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise RecipeError(f"{field}: cannot import {module_name}: {error}; install it, or put it on PYTHONPATH") from None
+        raise RecipeError(
+            f"{field}: cannot import {module_name}: {error}; install it, or put it on PYTHONPATH"
+        ) from None
     found = getattr(module, attribute, None)
     if not callable(found):
         raise RecipeError(f"{field}: {module_name} has no function {attribute!r}")

@@ -141,7 +141,7 @@ def _gaps(row: Row) -> list[tuple[float, float]]:
 
 
 def _shared(strips: Sequence[tuple[float, float]], row: Row) -> list[tuple[float, float]]:
-    """What of each strip no cell of the row covers; a strip is lost when less than a third of a line's height is left."""
+    """What of each strip no cell of the row covers; less than a third of a line's height is none."""
     kept = []
     for low, high in strips:
         for cell in row.cells:

@@ -1,13 +1,14 @@
 """Knowledge density and readability of Chinese and English text, offline, each in [0, 1] (MiMo-VL §2.2.2; ours).
 
 The paper scores text on both and says not how. Here readability asks whether it reads as prose (sentences of a length
-people write, function words in their usual share, lines that end as sentences), and density how much it states for its
+people write, function words in their usual share, lines that end as sentences), density how much it states for its
 length (content words, variety, names, numbers, terms, words of definition and cause, less talk and selling). Both are
-sums of simple statistics: they tell an encyclopedia from chatter and a paragraph from a menu, and know nothing of truth.
+sums of simple statistics: they tell an encyclopedia from chatter and a paragraph from a menu, and know no truth.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ def score_text(blocks: Sequence[Block], language: str = "") -> TextScores:
     if language not in ("zh", "en") or not text:
         return TextScores(language, 0.0, 0.0, len(text))
     density, readability = (_chinese if language == "zh" else _english)(text)
-    readability *= _ramp(_whole_lines(texts), 0.0, 0.5) ** 0.5
+    readability *= math.sqrt(_ramp(_whole_lines(texts), 0.0, 0.5))
     return TextScores(language, round(density, 4), round(readability, 4), len(text))
 
 
@@ -91,9 +92,9 @@ def flesch_reading_ease(text: str) -> float:
 
 
 class TextScoresStep(Step):
-    """Scores a document's text and drops what scores low: low_density, low_readability, other_language, too_little_text.
+    """Scores a document's text and drops what scores low; ``meta["text_scores"]`` holds the scores.
 
-    ``meta["text_scores"]`` holds the scores.
+    Drops: low_density, low_readability, other_language, too_little_text.
     """
 
     step: Literal["text_scores"] = "text_scores"
@@ -173,7 +174,7 @@ def _density(variety: float, content: float, stated: float, rich: float, text: s
     """What both languages share. ``stated``: marks of statements in a hundred words; ``rich`` of them count full."""
     data = text.encode()
     fresh = _ramp(len(zlib.compress(data, 6)) / len(data), 0.05, 0.3) if len(data) > 600 else 1.0
-    return fresh * (0.25 * _ramp(variety, 0.5, 0.9) + 0.25 * content + 0.5 * (min(1.0, stated / rich) ** 0.7))
+    return fresh * (0.25 * _ramp(variety, 0.5, 0.9) + 0.25 * content + 0.5 * float(min(1.0, stated / rich) ** 0.7))
 
 
 def _variety(units: Sequence[str]) -> float:

@@ -89,7 +89,8 @@ class PdfReader(Reader):
             return Dropped("no_text", f"{name}: {piece.characters} characters on {pages}")
         if piece.unreadable > _MAX_UNREADABLE * piece.characters:
             return Dropped(
-                "garbled_text", f"{name}: {piece.unreadable} of {piece.characters} characters have no meaning on {pages}"
+                "garbled_text",
+                f"{name}: {piece.unreadable} of {piece.characters} characters have no meaning on {pages}",
             )
         meta: dict[str, Any] = {
             "document": name,
