@@ -62,7 +62,7 @@ def order_page(segments: Sequence[Segment], pictures: Sequence[Placed] = ()) -> 
         segments: the text of a page, in any order.
         pictures: the pictures of the page.
     """
-    rows = rows_of(segments)
+    rows = rows_of(segments, exact=True)
     tables, left = find_tables(rows, page_level=True)
     return _order([*left, *tables, *pictures], 0)
 

@@ -25,6 +25,10 @@ _HYPHEN = "\ufffe"
 """PDFium's mark for a hyphen at the end of a line; the line break is swallowed."""
 
 
+Corners = tuple[float, float, float, float]
+"""x0, y0, x1, y1 of a box, from the top left."""
+
+
 @dataclass(slots=True)
 class Segment:
     """A run of text on one line. ``hyphen``: it ended in a hyphen, no longer in ``text``."""
@@ -122,7 +126,7 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
     upright = size.quarter_turns == 0
     found: list[Segment] = []
 
-    def corners(index: int) -> tuple[float, float, float, float]:
+    def corners(index: int) -> Corners:
         ask(handle, index, pointer)
         if upright:
             return box.left - size.left, size.top - box.top, box.right - size.left, size.top - box.bottom
@@ -130,11 +134,8 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
 
     def add(start: int, end: int, hyphen: bool) -> None:
         """Segments of the characters from ``start`` to ``end``, which begin and end with ink."""
-        x0, y0, right, y1 = corners(start)
-        last = corners(end - 1) if end - start > 1 else (x0, y0, right, y1)
-        height = y1 - y0
-        if end - start > 2 and abs(last[1] - y0) > 1.5 * max(height, last[3] - last[1]):
-            return  # it runs up or down the page
+        first = corners(start)
+        height = first[3] - first[1]
         wide = _WIDE_SPACE * height if height > 0 else 1e9
         begin = start
         space = text.find(" ", start, end)
@@ -145,20 +146,27 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
             # The space itself is no help: it may be drawn at either end of the jump.
             if upright:
                 ask(handle, space - 1, pointer)
-                ends = box.right
+                gap, rise = -box.right, -box.bottom
                 ask(handle, after, pointer)
-                gap = box.left - ends
+                gap += box.left
+                rise += box.bottom
             else:
-                gap = corners(after)[0] - corners(space - 1)[2]
-            if gap > wide or gap < -2 * height:
-                put(begin, space, (x0, y0, corners(space - 1)[2], y1), False)
-                x0, y0, _, y1 = corners(after)
+                one, two = corners(space - 1), corners(after)
+                gap, rise = two[0] - one[2], two[3] - one[3]
+            if gap > wide or gap < -2 * height or not -height < 2 * rise < height:
+                put(begin, space, first, corners(space - 1), False)
+                first = corners(after)
                 begin = after
+                height = first[3] - first[1]
+                wide = _WIDE_SPACE * height if height > 0 else 1e9
             space = text.find(" ", after, end)
-        put(begin, end, (x0, min(y0, last[1]), last[2], max(y1, last[3])), hyphen)
+        put(begin, end, first, corners(end - 1), hyphen)
 
-    def put(start: int, end: int, where: tuple[float, float, float, float], hyphen: bool) -> None:
-        x0, y0, x1, y1 = where
+    def put(start: int, end: int, first: Corners, last: Corners, hyphen: bool) -> None:
+        if end - start > 2 and abs(last[1] - first[1]) > 1.5 * max(first[3] - first[1], last[3] - last[1]):
+            return  # it runs up or down the page
+        x0, x1 = first[0], last[2]
+        y0, y1 = min(first[1], last[1]), max(first[3], last[3])
         if x1 > x0 and y1 > y0 and x1 > 0 and y1 > 0 and x0 < size.width and y0 < size.height:
             words = clean_text(text[start:end])
             if words and not words.isspace():

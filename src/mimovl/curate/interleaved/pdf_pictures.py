@@ -119,15 +119,12 @@ def _encoded(image: Any, raw: Any) -> bytes:
     if upright and not masked and image.get_filters() == ["DCTDecode"]:
         return bytes(image.get_data(decode_simple=False))
     bitmap = image.get_bitmap(render=masked or not upright, scale_to_original=True)
-    try:
-        shown = bitmap.to_pil()
-        if shown.mode in ("RGBA", "LA"):
-            white = Image.new("RGBA", shown.size, "white")
-            shown = Image.alpha_composite(white, shown.convert("RGBA")).convert("RGB")
-        elif shown.mode not in ("RGB", "L", "1"):
-            shown = shown.convert("RGB")
-        buffer = io.BytesIO()
-        shown.save(buffer, "PNG", compress_level=3)
-    finally:
-        bitmap.close()
+    shown = bitmap.to_pil()
+    if shown.mode in ("RGBA", "LA"):
+        white = Image.new("RGBA", shown.size, "white")
+        shown = Image.alpha_composite(white, shown.convert("RGBA")).convert("RGB")
+    elif shown.mode not in ("RGB", "L", "1"):
+        shown = shown.convert("RGB")
+    buffer = io.BytesIO()
+    shown.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

@@ -67,8 +67,13 @@ class Table:
     rows: list[list[str]]
 
 
-def rows_of(segments: Sequence[Segment]) -> list[Row]:
-    """Segments gathered into lines by their height on the page, from the top."""
+def rows_of(segments: Sequence[Segment], *, exact: bool = False) -> list[Row]:
+    """Segments gathered into lines by their height on the page, from the top.
+
+    Args:
+        segments: in any order.
+        exact: only what stands on one baseline, as the cells of a table do and the lines of two columns seldom.
+    """
     rows: list[Row] = []
     for segment in sorted(segments, key=lambda segment: (segment.y1, segment.x0)):
         height = segment.y1 - segment.y0
@@ -76,7 +81,7 @@ def rows_of(segments: Sequence[Segment]) -> list[Row]:
             row = rows[-1]
             # Baselines agree, or (for small raised type) most of it lies beside the line.
             shared = min(row.y1, segment.y1) - max(row.y0, segment.y0)
-            if shared > 0.6 * min(height, row.y1 - row.y0):
+            if (segment.y1 - row.y1 < 0.15 * height) if exact else shared > 0.6 * min(height, row.y1 - row.y0):
                 row.cells.append(segment)
                 row.y0, row.y1 = min(row.y0, segment.y0), max(row.y1, segment.y1)
                 continue
