@@ -19,8 +19,11 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from mimovl.curate.interleaved.blocks import Block
+
 WIDTH, HEIGHT = 595.0, 842.0
 MARGIN = 60.0
+PICTURE = "[picture]"
 _FONTS = {"en": "Times-Roman", "zh": "STSong-Light"}
 
 
@@ -44,6 +47,13 @@ class Page:
 
     drawn: list[Drawn] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
+    language: str = "en"
+
+    def tokens(self) -> list[str]:
+        """What :func:`tokens` would find in a perfect reading."""
+        if self.language == "en":
+            return self.order
+        return [token for word in self.order for token in ([word] if word == PICTURE else word)]
 
 
 class Words:
@@ -67,9 +77,11 @@ class Words:
         return f"{letters}{tail}"
 
 
-def draw_page(rng: random.Random, *, columns: int, language: str = "en", number: int = 1, pictures: bool = True) -> Page:
+def draw_page(
+    rng: random.Random, *, columns: int, language: str = "en", number: int = 1, pictures: bool = True
+) -> Page:
     """One page of random content in one or two columns, with a running header and a page number that nobody reads."""
-    page = Page()
+    page = Page(language=language)
     words = Words(rng, language)
     size = rng.choice((9.0, 9.5, 10.0, 11.0))
     gutter = rng.uniform(14, 26)
@@ -100,9 +112,19 @@ def draw_page(rng: random.Random, *, columns: int, language: str = "en", number:
 
 
 def _lines(
-    page: Page, rng: random.Random, words: Words, x: float, y: float, width: float, size: float, count: int, pitch: float,
-    *, justified: bool = True, indent: float = 0.0,
-) -> float:  # fmt: skip
+    page: Page,
+    rng: random.Random,
+    words: Words,
+    x: float,
+    y: float,
+    width: float,
+    size: float,
+    count: int,
+    pitch: float,
+    *,
+    justified: bool = True,
+    indent: float = 0.0,
+) -> float:
     """A paragraph: full lines and a shorter last one, every fifth line broken inside a word."""
     joint = "" if words.language == "zh" else " "
     rest = ""
@@ -134,11 +156,13 @@ def _lines(
 
 def _table(page: Page, rng: random.Random, words: Words, x: float, y: float, width: float, size: float) -> float:
     columns = rng.randint(3, 4)
+    # Not one Chinese character alone: its font is not in the file, and PDFium drops a text whose only shape it lacks.
+    fewest = 2 if words.language == "zh" else 1
     for _ in range(rng.randint(3, 6)):
         for column in range(columns):
-            cell = [words.next() for _ in range(rng.randint(1, 2))]
+            cell = [words.next() for _ in range(rng.randint(fewest, 2))]
             while _width(cell, size * 0.9, words.language) > width / columns - 1.6 * size:
-                cell = [words.next()[-4:]]
+                cell = [words.next()[-4:] for _ in range(fewest)]
             page.order += cell
             page.drawn.append(Drawn(x + column * width / columns, y - size, cell, size * 0.9))
         y -= size * 1.4
@@ -148,7 +172,7 @@ def _table(page: Page, rng: random.Random, words: Words, x: float, y: float, wid
 def _figure(page: Page, rng: random.Random, words: Words, x: float, y: float, width: float, size: float) -> float:
     high = rng.uniform(60, 120)
     page.drawn.append(Drawn(x, y - high, [], box=(width * rng.uniform(0.6, 1.0), high)))
-    page.order.append("[picture]")
+    page.order.append(PICTURE)
     caption = ["Figure", f"{words.number + 7}:"] if words.language == "en" else []
     caption += [words.next() for _ in range(4 if words.language == "en" else 8)]
     page.order += caption
@@ -223,3 +247,16 @@ def order_kept(expected: Sequence[str], found: Sequence[str]) -> float:
         return 1.0
     pairs = set(zip(found, found[1:], strict=False))
     return sum(pair in pairs for pair in zip(expected, expected[1:], strict=False)) / (len(expected) - 1)
+
+
+def tokens(blocks: Sequence[Block]) -> list[str]:
+    """Words, Chinese characters and pictures of blocks, in order."""
+    found: list[str] = []
+    for block in blocks:
+        if block.media is not None:
+            found.append(PICTURE)
+            continue
+        lines = [line for line in block.text.split("\n") if block.kind != "table" or line.strip("| -")]
+        for word in "\n".join(lines).replace("|", " ").split():
+            found += [word] if word.isascii() else list(word)
+    return found

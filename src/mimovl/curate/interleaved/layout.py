@@ -156,14 +156,15 @@ def _extent(items: Sequence[Item]) -> float:
 
 
 def _is_prose(items: Sequence[Item]) -> bool:
+    """Whether most of a side's characters stand in lines that fill it, as prose does and the cells of a table do not."""
     lines = [item for item in items if isinstance(item, Segment)]
     if not lines:
         return bool(items)
-    if sum(_width(line.text) for line in lines) < _MIN_WORDS * len(lines):
+    wide = 0.7 * (max(line.x1 for line in lines) - min(line.x0 for line in lines))
+    full = [_width(line.text) for line in lines if line.x1 - line.x0 >= wide]
+    if len(full) < _MIN_SIDE or sum(full) < _MIN_WORDS * len(full):
         return False
-    # Prose fills its column; cells of a table do not.
-    full = 0.7 * (max(line.x1 for line in lines) - min(line.x0 for line in lines))
-    return sum(line.x1 - line.x0 >= full for line in lines) >= 0.35 * len(lines)
+    return sum(full) >= 0.35 * sum(_width(line.text) for line in lines)
 
 
 def _width(text: str) -> int:
