@@ -61,8 +61,8 @@ def test_three_columns_are_read_one_after_another() -> None:
 
 
 def test_what_spans_in_the_middle_ends_the_columns_above_it() -> None:
-    above = [line(x, 100 + 12 * n, f"{x} above line {n}") for x in (50, 280) for n in range(5)]
-    below = [line(x, 200 + 12 * n, f"{x} below line {n}") for x in (50, 280) for n in range(5)]
+    above = [line(x, 100 + 12 * n, f"this stands above at {x}, line {n}") for x in (50, 280) for n in range(5)]
+    below = [line(x, 200 + 12 * n, f"this stands below at {x}, line {n}") for x in (50, 280) for n in range(5)]
     span = line(50, 180, "this line goes across", 430)
     assert texts([*below, span, *above]) == [one.text for one in (*above, span, *below)]
 

@@ -58,7 +58,7 @@ def test_a_line_across_two_baselines_is_two_segments() -> None:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_a_turned_page_is_read_as_it_is_shown(turn: int) -> None:
     def draw(canvas: Canvas) -> None:
-        canvas.translate(*{90: (400, 0), 180: (400, 300), 270: (0, 300)}[turn])
+        canvas.translate(*{90: (300, 0), 180: (400, 300), 270: (0, 400)}[turn])
         canvas.rotate(turn)
         canvas.drawString(20, 100, "shown upright on one line")
 

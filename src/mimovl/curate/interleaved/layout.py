@@ -143,7 +143,10 @@ def _is_gutter(items: Sequence[Item], gutter: float) -> bool:
     """Whether prose stands on both sides, side by side."""
     left = [item for item in items if item.x1 <= gutter + 1]
     right = [item for item in items if item.x0 >= gutter - 1]
-    if min(len(left), len(right)) < _MIN_SIDE or not (_is_prose(left) and _is_prose(right)):
+    if min(len(left), len(right)) < _MIN_SIDE:
+        return False
+    # A side may be columns itself.
+    if not all(_is_prose(side) or _gutter(side) is not None for side in (left, right)):
         return False
     top = max(min(item.y0 for item in left), min(item.y0 for item in right))
     bottom = min(max(item.y1 for item in left), max(item.y1 for item in right))
@@ -156,7 +159,7 @@ def _extent(items: Sequence[Item]) -> float:
 
 
 def _is_prose(items: Sequence[Item]) -> bool:
-    """Whether most of a side's characters stand in lines that fill it, as prose does and the cells of a table do not."""
+    """Whether much of a side stands in lines that fill it, as prose does and the cells of a table do not."""
     lines = [item for item in items if isinstance(item, Segment)]
     if not lines:
         return bool(items)

@@ -25,6 +25,7 @@ __all__ = ["BrokenPdfError", "PdfPiece", "has_pictures", "open_pdf", "read_pdf"]
 _CONTEXT = 8
 """Pages before a piece from which its running headers are known."""
 _PICTURE = re.compile(rb"/Subtype\s*/Image\b")
+_MASK = re.compile(rb"/S?Mask\s*[\d\[]")
 _BLOCK = 1 << 20
 
 
@@ -76,21 +77,22 @@ def open_pdf(source: Any, *, name: str) -> Any:
     return document
 
 
-def has_pictures(blocks: Iterator[bytes]) -> bool:
-    """Whether a file holds any picture stream: looking for one on every page costs a tenth of the time.
+def has_pictures(blocks: Iterator[bytes]) -> tuple[bool, bool]:
+    """Whether a file holds any picture stream, and any with a mask: looking for one on every page costs time.
 
     A picture is a stream, and the dictionary of a stream is never compressed or encrypted.
     """
-    tail = b""
+    tail, pictures, masks = b"", False, False
     for block in blocks:
-        if _PICTURE.search(tail + block):
-            return True
+        near = tail + block
+        pictures = pictures or _PICTURE.search(near) is not None
+        masks = masks or _MASK.search(near) is not None
         tail = block[-64:]
-    return False
+    return pictures, masks
 
 
 def read_pdf(
-    document: Any, *, pages_per_piece: int = 64, max_pages: int = 10_000, pictures: bool = True
+    document: Any, *, pages_per_piece: int = 64, max_pages: int = 10_000, pictures: bool = True, masks: bool = True
 ) -> Iterator[PdfPiece]:
     """The document in pieces.
 
@@ -99,6 +101,7 @@ def read_pdf(
         pages_per_piece: at most so many pages in one.
         max_pages: pages beyond are not read.
         pictures: whether to look for pictures.
+        masks: whether the file has pictures with a mask (:func:`has_pictures`).
     """
     helper, _ = pdfium()
     total = len(document)
@@ -110,7 +113,7 @@ def read_pdf(
         placed: list[list[Placed]] = []
         for index in range(start, end):
             try:
-                segments, height, shown = _page(document, index, pictures, piece.pictures_left_out)
+                segments, height, shown = _page(document, index, pictures, masks, piece.pictures_left_out)
             except (helper.PdfiumError, ValueError, OSError, MemoryError):
                 piece.pages_failed += 1
                 segments, height, shown = [], 0.0, []
@@ -124,13 +127,15 @@ def read_pdf(
 
 
 def _page(
-    document: Any, index: int, pictures: bool, left_out: Counter[str]
+    document: Any, index: int, pictures: bool, masks: bool, left_out: Counter[str]
 ) -> tuple[list[Segment], float, list[Placed]]:
     page = document[index]
     try:
         size = page_size(page)
         segments = page_segments(page, size)
-        shown = page_pictures(document, page, size, has_text=bool(segments), left_out=left_out) if pictures else []
+        if not pictures:
+            return segments, size.height, []
+        shown = page_pictures(document, page, size, has_text=bool(segments), left_out=left_out, masks=masks)
         return segments, size.height, shown
     finally:
         page.close()

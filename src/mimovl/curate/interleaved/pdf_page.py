@@ -134,8 +134,11 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
 
     def add(start: int, end: int, hyphen: bool) -> None:
         """Segments of the characters from ``start`` to ``end``, which begin and end with ink."""
-        first = corners(start)
+        first, last = corners(start), corners(end - 1)
         height = first[3] - first[1]
+        climb = abs(last[1] - first[1])
+        if climb > 1.5 * max(height, last[3] - last[1]) and abs(last[0] - first[0]) < 0.3 * climb:
+            return  # it runs up or down the page
         wide = _WIDE_SPACE * height if height > 0 else 1e9
         begin = start
         space = text.find(" ", start, end)
@@ -160,11 +163,9 @@ def _segments(raw: Any, handle: Any, text: str, size: PageSize) -> list[Segment]
                 height = first[3] - first[1]
                 wide = _WIDE_SPACE * height if height > 0 else 1e9
             space = text.find(" ", after, end)
-        put(begin, end, first, corners(end - 1), hyphen)
+        put(begin, end, first, last, hyphen)
 
     def put(start: int, end: int, first: Corners, last: Corners, hyphen: bool) -> None:
-        if end - start > 2 and abs(last[1] - first[1]) > 1.5 * max(first[3] - first[1], last[3] - last[1]):
-            return  # it runs up or down the page
         x0, x1 = first[0], last[2]
         y0, y1 = min(first[1], last[1]), max(first[3], last[3])
         if x1 > x0 and y1 > y0 and x1 > 0 and y1 > 0 and x0 < size.width and y0 < size.height:

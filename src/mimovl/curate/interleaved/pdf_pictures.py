@@ -33,7 +33,9 @@ _BACKGROUND = 0.75
 Matrix = tuple[float, float, float, float, float, float]
 
 
-def page_pictures(document: Any, page: Any, size: PageSize, *, has_text: bool, left_out: Counter[str]) -> list[Placed]:
+def page_pictures(
+    document: Any, page: Any, size: PageSize, *, has_text: bool, left_out: Counter[str], masks: bool = True
+) -> list[Placed]:
     """The pictures of a page, where they stand.
 
     Args:
@@ -44,6 +46,7 @@ def page_pictures(document: Any, page: Any, size: PageSize, *, has_text: bool, l
             from or decoration.
         left_out: counts by reason what was not taken: speck, picture_too_large, background, damaged_picture,
             outside_page, and the reasons of ``data.image``.
+        masks: whether the file has pictures seen through a mask; without, a JPEG need not be drawn to be known.
     """
     helper, raw = pdfium()
     found: list[Placed] = []
@@ -61,7 +64,7 @@ def page_pictures(document: Any, page: Any, size: PageSize, *, has_text: bool, l
             elif has_text and _area(box, size) > _BACKGROUND * size.width * size.height:
                 left_out["background"] += 1
             else:
-                found.append(Placed(*box, picture(_encoded(image, raw))))
+                found.append(Placed(*box, picture(_encoded(image, masks))))
         except MediaError as error:
             left_out[error.reason] += 1
         except (helper.PdfiumError, ValueError, OSError, MemoryError):
@@ -111,20 +114,21 @@ def _area(box: tuple[float, float, float, float], size: PageSize) -> float:
     return max(0.0, min(box[2], size.width) - max(box[0], 0)) * max(0.0, min(box[3], size.height) - max(box[1], 0))
 
 
-def _encoded(image: Any, raw: Any) -> bytes:
+def _encoded(image: Any, masks: bool) -> bytes:
     """The bytes of a picture as shown: turned, mirrored and seen through its mask."""
     matrix = image.get_matrix()
     upright = matrix.a > 0 and matrix.d > 0 and abs(matrix.b) + abs(matrix.c) < 1e-3 * (matrix.a + matrix.d)
-    masked = bool(raw.FPDFPageObj_HasTransparency(image.raw))
-    if upright and not masked and image.get_filters() == ["DCTDecode"]:
-        return bytes(image.get_data(decode_simple=False))
-    bitmap = image.get_bitmap(render=masked or not upright, scale_to_original=True)
+    filters = image.get_filters()
+    jpeg = upright and filters[-1:] == ["DCTDecode"] and set(filters[:-1]) <= set(image.SIMPLE_FILTERS)
+    if jpeg and not masks:
+        return bytes(image.get_data(decode_simple=True))
+    bitmap = image.get_bitmap(render=True, scale_to_original=True)
     shown = bitmap.to_pil()
-    if shown.mode in ("RGBA", "LA"):
-        white = Image.new("RGBA", shown.size, "white")
-        shown = Image.alpha_composite(white, shown.convert("RGBA")).convert("RGB")
-    elif shown.mode not in ("RGB", "L", "1"):
-        shown = shown.convert("RGB")
+    opaque = shown.mode != "RGBA" or shown.getchannel("A").getextrema()[0] == 255
+    if jpeg and opaque:
+        return bytes(image.get_data(decode_simple=True))
+    if not opaque:
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     buffer = io.BytesIO()
-    shown.save(buffer, "PNG", compress_level=3)
+    shown.convert("RGB").save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

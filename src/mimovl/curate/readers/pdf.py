@@ -61,7 +61,7 @@ class PdfReader(Reader):
         if isinstance(opened, Dropped):
             yield unit.name, opened
             return
-        shown, source = opened
+        (shown, masks), source = opened
         try:
             pdf = open_pdf(source, name=unit.name)
         except BrokenPdfError as error:
@@ -74,6 +74,7 @@ class PdfReader(Reader):
                 pages_per_piece=self.pages_per_sample,
                 max_pages=self.max_pages,
                 pictures=self.pictures and shown,
+                masks=masks,
             ):
                 whole = piece.first == 1 and piece.last == piece.num_pages
                 sample_id = unit.name if whole else f"{unit.name}#p{piece.first}"
@@ -107,8 +108,8 @@ class PdfReader(Reader):
         return document(sample_id, piece.blocks, source=self.source, language=language, meta=meta)
 
 
-def _open(path: str, name: str, max_bytes: int) -> tuple[bool, Any] | Dropped:
-    """Whether the file holds pictures, and what PDFium is to open: the path, or the bytes of a gzipped file."""
+def _open(path: str, name: str, max_bytes: int) -> tuple[tuple[bool, bool], Any] | Dropped:
+    """Whether the file holds pictures and masks, and what PDFium is to open: the path, or a gzipped file's bytes."""
     if path.lower().endswith(".gz"):
         data = read_document(path, max_bytes)
         if isinstance(data, Dropped):
