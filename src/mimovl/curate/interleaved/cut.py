@@ -162,16 +162,17 @@ def _parts(block: Block, first: int, later: int, measure: Measure) -> Iterator[B
         if measure(_like(block, longer)) <= room:
             held = longer
             continue
-        if held:
+        if held.strip():
             yield _like(block, held.strip())
-            room, held = later, ""
+            room = later
+        held = ""
         while measure(_like(block, sentence)) > room:
             low, high = 1, len(sentence)  # the longest beginning that fits; one character at least
             while low < high:
                 middle = (low + high + 1) // 2
                 low, high = (middle, high) if measure(_like(block, sentence[:middle])) <= room else (low, middle - 1)
             yield _like(block, sentence[:low])
-            room, sentence = later, sentence[low:]
+            room, sentence = later, sentence[low:].lstrip()
         held = sentence
     if held.strip():
         yield _like(block, held.strip())

@@ -90,6 +90,8 @@ class EpubArchive:
                         raise BrokenEpubError(
                             f"{self.name}: {path} grows to over {len(data)} bytes from {packed}", reason="zip_bomb"
                         )
+        except BrokenEpubError:  # a ValueError too
+            raise
         except (
             zipfile.BadZipFile,
             zlib.error,

@@ -72,7 +72,7 @@ def score_text(blocks: Sequence[Block], language: str = "") -> TextScores:
 
 
 def syllables(word: str) -> int:
-    """Syllables of an English word: its groups of vowels, a silent e at the end not counted."""
+    """Syllables of an English word: its groups of vowels, less silent endings. Wrong where vowels part (create)."""
     word = word.lower()
     groups = len(_VOWELS.findall(word))
     if word.endswith("e") and not word.endswith(("le", "ee", "ye")) and groups > 1:

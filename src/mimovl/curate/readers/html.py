@@ -105,5 +105,7 @@ def _read_picture(root: Path, path: str) -> bytes:
         if file.stat().st_size > MAX_PICTURE_BYTES:
             raise MediaError(f"{path} is larger than {MAX_PICTURE_BYTES} bytes", reason="picture_too_large")
         return file.read_bytes()
+    except MediaError:  # a ValueError too
+        raise
     except (OSError, ValueError):  # ValueError: a null byte in the name
         raise MediaError(f"{path} is not there", reason="missing_picture") from None
