@@ -94,7 +94,8 @@ def _run_groups(run: Sequence[Block]) -> list[list[Block]]:
         else:
             last.append(block)
     if len(groups) > 1 and all(block.kind == "caption" for block in groups[-1]):
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1].extend(last)
     split: list[list[Block]] = []
     for group in groups:  # without a caption, nothing holds pictures together
         split += [[block] for block in group] if all(block.kind != "caption" for block in group) else [group]
@@ -131,11 +132,14 @@ def _fitting(group: list[Block], budget: int, measure: Measure, left_out: list[B
     head: list[Block] = []
     for number, block in enumerate(group):
         if block.kind == "heading" and number + 1 < len(group) and measure(block) <= budget // 4:
+            if sum(map(measure, [*head, block])) > budget // 4:
+                yield head
+                head = []
             head.append(block)
             continue
-        if block.media is not None or block.kind == "caption":
+        figure = group[number:]
+        if block.media is not None or (block.kind == "caption" and any(other.media for other in figure)):
             # Pictures with a caption: together or not at all.
-            figure = group[number:]
             if sum(map(measure, head + figure)) <= budget:
                 yield head + figure
             else:

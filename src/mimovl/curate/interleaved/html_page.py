@@ -28,7 +28,7 @@ LoadPicture = Callable[[str], Media]
 
 _SKIPPED = frozenset(
     "script style noscript template nav aside footer form button select option textarea svg iframe object canvas "
-    "dialog menu head link meta audio video map rt rp".split()
+    "dialog menu title head link meta audio video map rt rp".split()
 )
 _BLOCKS = frozenset(
     "address article blockquote body center dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 header hr html li "
@@ -86,7 +86,7 @@ def read_html(text: str, load: LoadPicture | None = None) -> HtmlPage:
         raise MissingExtraError("selectolax", "curate", "reading HTML") from None
     tree = LexborHTMLParser(text)
     page = HtmlPage()
-    title = tree.css_first("head > title")
+    title = tree.css_first("head > title") or tree.css_first("body > title")  # where a page forgets its head
     page.title = _collapse(clean_text(title.text())) if title is not None else ""
     canonical = tree.css_first("link[rel=canonical]")
     page.url = (canonical.attributes.get("href") or "") if canonical is not None else ""
