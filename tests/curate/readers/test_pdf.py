@@ -31,6 +31,7 @@ def simple(words: str = PAGE, picture: bool = True, **options: object) -> bytes:
     if picture:
         canvas.drawImage(ImageReader(io.BytesIO(photo(1))), 40, 100, 160, 120)
         canvas.drawString(40, 80, "Figure 1: blocks")
+    canvas.showPage()
     canvas.save()
     return buffer.getvalue()
 
@@ -70,6 +71,14 @@ def test_a_long_file_becomes_several_records(tmp_path: Path) -> None:
     found = read(tmp_path, pages_per_sample=2)
     assert [name for name, _ in found] == ["a.pdf#p1", "a.pdf#p3", "a.pdf#p5"]
     assert [one.id for _, one in found if isinstance(one, Sample)] == [name for name, _ in found]
+
+
+def test_a_locked_file_is_no_reason_to_call_the_next_one_locked(tmp_path: Path) -> None:
+    locked = simple(encrypt=pdfencrypt.StandardEncryption("user", "owner"))
+    buffer = io.BytesIO()
+    Canvas(buffer).save()  # no page at all
+    assert reason(tmp_path, locked) == "password"
+    assert reason(tmp_path, buffer.getvalue()) in ("damaged_pdf", "no_pages")
 
 
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:

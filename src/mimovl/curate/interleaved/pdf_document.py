@@ -64,17 +64,28 @@ def open_pdf(source: Any, *, name: str) -> Any:
         MissingExtraError: pypdfium2 is not installed.
     """
     helper, raw = pdfium()
+    locked = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
     try:
         document = helper.PdfDocument(source)
     except (helper.PdfiumError, ValueError, OSError) as error:
-        code = getattr(error, "err_code", None)
-        if code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        if getattr(error, "err_code", None) in locked and _is_locked(helper, source, locked):
             raise BrokenPdfError(f"{name} is locked by a password", reason="password") from None
         raise BrokenPdfError(f"{name} is no PDF that can be opened: {error}", reason="damaged_pdf") from None
     if len(document) < 1:
         document.close()
         raise BrokenPdfError(f"{name} has no pages", reason="no_pages")
     return document
+
+
+def _is_locked(helper: Any, source: Any, locked: tuple[int, int]) -> bool:
+    """Whether it is this file that is locked: PDFium may give the error of the file before, so that one is replaced."""
+    code = None
+    for again in (b"no PDF", source):
+        try:
+            helper.PdfDocument(again).close()
+        except (helper.PdfiumError, ValueError, OSError) as error:
+            code = getattr(error, "err_code", None)
+    return code in locked
 
 
 def has_pictures(blocks: Iterator[bytes]) -> tuple[bool, bool]:
