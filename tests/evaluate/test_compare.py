@@ -1,14 +1,17 @@
 import json
 import random
+import shutil
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
 from mimovl.errors import UsageError
-from mimovl.evaluate import compare_answers, evaluate
+from mimovl.evaluate import compare_answers, evaluate, read_answers
 from mimovl.types import Gold, Request
 from tests.evaluate.questions import Scripted, always_right, counting, question
 
+TASKS = ("counting", "grounding", "arithmetic")
 QUESTIONS = [
     *counting(120),
     *(question(f"g{i}", "grounding", Gold("box", [0, 0, 10, 10]), scene=f"s{i}") for i in range(60)),
@@ -53,6 +56,23 @@ def test_turned_around_everything_is_worse(folders: tuple[Path, Path]) -> None:
     assert back.mean_reward.verdict == "worse"
     assert back.mean_reward.difference == pytest.approx(-forth.mean_reward.difference)
     assert back.headline()["counting"].extra["mean_absolute_error"].verdict == "worse"
+
+
+def test_sampled_answers_are_compared_over_both_modes(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    assert compare_answers(*folders).sampled_reward is None
+    for name, chance, temperature in (("a", 0.6, 0.7), ("b", 0.8, 0.7), ("c", 0.8, 1.0)):
+        shutil.copytree(folders[0], tmp_path / name)
+        evaluate(right_with(chance, 3), QUESTIONS, None, tmp_path / name / "sampled", temperature=temperature)
+    comparison = compare_answers(tmp_path / "a", tmp_path / "b")
+    assert comparison.mean_reward.difference == 0 and comparison.temperature == 0.7
+    sampled = comparison.sampled_reward
+    assert sampled and sampled.verdict == "better" and sampled.n == 480
+    answers = {name: read_answers(tmp_path / name / "sampled" / "answers.jsonl") for name in "ab"}
+    tasks = {name: [[a["reward"] for a in answers[name] if a["task"] == task] for task in TASKS] for name in "ab"}
+    means = {name: mean(mean(rewards) for rewards in tasks[name]) for name in "ab"}
+    assert sampled.difference == pytest.approx(means["b"] - means["a"])
+    with pytest.raises(UsageError, match="at temperature 0.7, .* at 1; evaluate both at the same"):
+        compare_answers(tmp_path / "a", tmp_path / "c")
 
 
 def test_a_model_equals_itself(folders: tuple[Path, Path]) -> None:

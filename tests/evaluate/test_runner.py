@@ -233,6 +233,19 @@ def seldom_right(request: Request) -> str:
     return "1"
 
 
+def test_sampled_answers_have_their_questions_own_luck_whatever_the_checkpoint(tmp_path: Path) -> None:
+    asked: list[dict[tuple[str, bool | None], int]] = []
+    for name in ("a", "b"):
+        model = Scripted(always_right)
+        evaluate(model, counting(20), None, tmp_path / name, seed=5, temperature=0.7, fingerprint=name)
+        requests = [request for chunk in model.chunks for request in chunk]
+        assert {request.sampling.temperature for request in requests} == {0.7}
+        asked.append({(request.sample.id, request.thinking): request.sampling.seed for request in requests})
+    assert asked[0] == asked[1] and len(set(asked[0].values())) == 40
+    with pytest.raises(UsageError, match="holds answers of model 'temperature 0.7 a', not of 'a'"):
+        evaluate(Scripted(always_right), counting(20), None, tmp_path / "a", fingerprint="a")
+
+
 def test_scores_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
     first = evaluate(Scripted(seldom_right), MIXED, None, tmp_path / "a", seed=3)
     assert first == evaluate(Scripted(seldom_right), MIXED, None, tmp_path / "b", seed=3)

@@ -67,7 +67,10 @@ def test_the_command_scores_every_task_of_the_world(tiny_trained: Path, tmp_path
     needed |= {"score", "reward", "outcome", "rule", "tokens", "finish_reason", "cluster"}
     assert len(answers) == 72 and all(needed <= set(answer) for answer in answers)
     summary = json.loads((tmp_path / "scores" / "summary.json").read_text())
-    assert set(summary) == {"checkpoint", "seconds", "tokens", "mean_reward"} and summary["checkpoint"] == "scores"
+    assert (
+        set(summary) == {"checkpoint", "temperature", "seconds", "tokens", "mean_reward"}
+        and summary["checkpoint"] == "scores"
+    )
     assert set(summary["mean_reward"]) == {"score", "interval", "n"}
 
 
@@ -138,6 +141,25 @@ def test_a_steps_evaluation_is_done_once(tiny_trained: Path, heldout: Path, tmp_
     monkeypatch.setattr(Engine, "generate", lambda *arguments: pytest.fail("asked again"))
     go("general")
     assert tree(tmp_path / "general") == before
+
+
+def test_around_reinforcement_learning_questions_are_answered_by_sampling_as_well(
+    tiny_trained: Path, heldout: Path, tmp_path: Path
+) -> None:
+    settings = EvaluateConfig(modes=("no_think",), slots=8, sampled=1)
+    model, processor = load_checkpoint(tiny_trained), Processor.load(tiny_trained)
+    for out, temperature in (("general", 0.0), ("morl", 0.8)):
+        options = dict(step=out, progress=None, temperature=temperature)
+        evaluate_step(model, processor, tiny_trained, heldout, tmp_path / out, settings, **options)
+    assert not (tmp_path / "general" / "sampled").exists()
+    assert is_evaluated(tmp_path / "general", tiny_trained)
+    assert not is_evaluated(tmp_path / "general", tiny_trained, sampled=True)
+    assert is_evaluated(tmp_path / "morl", tiny_trained, sampled=True)
+    greedy, sampled = (micro.lines(tmp_path / "morl" / name) for name in ("answers.jsonl", "sampled/answers.jsonl"))
+    assert (len(greedy), len(sampled)) == (8, 2)  # one of each of two tasks
+    assert json.loads((tmp_path / "morl" / "sampled" / "summary.json").read_text())["temperature"] == 0.8
+    with pytest.raises(UsageError, match="temperature 0.8"):  # greedy answers would mix with them
+        evaluate_checkpoint(tiny_trained, tmp_path / "morl" / "sampled", dataset=heldout, limit=2, modes=["no_think"])
 
 
 def test_scores_of_another_checkpoint_or_unfinished_ones_are_not_taken_for_done(

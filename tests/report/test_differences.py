@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from mimovl.report.differences import compare, differences
 from mimovl.report.run_directory import read_run
+from mimovl.report.scores import score_table, verdict_sentence
 
 
 def test_every_task_is_compared_in_both_modes(finished_run: Path) -> None:
@@ -19,6 +21,25 @@ def test_every_task_is_compared_in_both_modes(finished_run: Path) -> None:
         assert [mark.kind for mark in row.marks] == ["before", "after"]
         assert sum(mode.headline for mode in row.modes) == 1
     assert any(label == "0.0" or label == "0" for _, label in table.ticks)
+
+
+def test_sampled_answers_have_a_row_of_their_own_above_the_greedy_ones(own_run: Path) -> None:
+    for name in ("4-long-context", "5-morl"):
+        folder = own_run / "evaluate" / name
+        shutil.copytree(folder, folder / "sampled")
+        (folder / "sampled" / "summary.json").write_text('{"temperature": 1.0}')
+    before, after = read_run(own_run).checkpoints[-2:]
+    comparison = compare(before, after, [])
+    assert comparison is not None
+    rows = differences(before, after, comparison).rows
+    assert [row.name for row in rows[:2]] == ["Mean reward, sampled", "Mean reward, greedy"] and len(rows) == 14
+    assert rows[0].detail == "192 pairs at temperature 1, both modes: what MORL maximises"
+    table = score_table(before, after, comparison)
+    assert [row.name for row in table.rows[:2]] == ["Mean reward, sampled", "Mean reward"] and len(table.rows) == 14
+    text = "".join(piece for piece, _ in verdict_sentence(before, after, comparison))
+    assert (
+        "of answers sampled at temperature 1 to held-out questions over stage 4" in text and "Greedy scores: " in text
+    )
 
 
 def test_all_intervals_lie_on_the_axis(finished_run: Path) -> None:

@@ -2,7 +2,7 @@
 
 from mimovl.evaluate.answers import read_answers
 from mimovl.evaluate.baseline import MedianBaseline
-from mimovl.evaluate.compare import Comparison, Difference, TaskComparison, compare_answers
+from mimovl.evaluate.compare import SAMPLED, Comparison, Difference, TaskComparison, compare_answers
 from mimovl.evaluate.extras import Extra
 from mimovl.evaluate.runner import evaluate
 from mimovl.evaluate.scoring import mean_reward, score_answers
@@ -12,6 +12,7 @@ from mimovl.evaluate.tasks import WORLD_TASKS, task_for_gold, tasks_for
 
 __all__ = [
     "MODES",
+    "SAMPLED",
     "WORLD_TASKS",
     "Comparison",
     "Difference",

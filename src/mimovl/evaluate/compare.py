@@ -21,9 +21,12 @@ from mimovl.evaluate.statistics import Estimate, bootstrap_mean, bootstrap_mean_
 from mimovl.evaluate.task import MODES
 from mimovl.evaluate.tasks import WORLD_TASKS
 
-__all__ = ["Comparison", "Difference", "TaskComparison", "compare_answers"]
+__all__ = ["SAMPLED", "Comparison", "Difference", "TaskComparison", "compare_answers"]
 
 Pair = tuple[Answer, Answer]
+
+SAMPLED = "sampled"
+"""Folder in that of an evaluation: the answers to the same questions when they are sampled instead of greedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,11 @@ class Comparison:
     """Mean over tasks, each counting alike, of the reward in the headline mode."""
     num_unpaired: int
     """Answers in one of the files only; they are not compared."""
+    sampled_reward: Difference | None = None
+    """The same over sampled answers in both modes, where both evaluations have them. Reinforcement learning maximises
+    this one; a greedy answer can stay as it was while the policy gets surer of it."""
+    temperature: float = 0.0
+    """Of the sampled answers."""
 
     def headline(self) -> dict[str, TaskComparison]:
         """Each task in its headline mode."""
@@ -98,6 +106,8 @@ class Comparison:
             "modes": dict(self.modes),
             "mean_reward": self.mean_reward.to_dict(),
             "num_unpaired": self.num_unpaired,
+            "sampled_reward": self.sampled_reward.to_dict() if self.sampled_reward else None,
+            "temperature": self.temperature,
         }
 
 
@@ -134,7 +144,35 @@ def compare_answers(before: Path | str, after: Path | str, *, seed: int = 0) -> 
         modes=modes,
         mean_reward=_compare(headline, _reward, seed, over_tasks=True),
         num_unpaired=len(first) + len(second) - 2 * len(pairs),
+        sampled_reward=_compare_sampled(_file(before).parent / SAMPLED, _file(after).parent / SAMPLED, seed),
+        temperature=_temperature(_file(after).parent / SAMPLED),
     )
+
+
+def _compare_sampled(before: Path, after: Path, seed: int) -> Difference | None:
+    """Mean over tasks of the reward of sampled answers, in all modes; None without such answers to the same questions.
+
+    Raises:
+        UsageError: they were sampled at different temperatures.
+    """
+    if not (_file(before).is_file() and _file(after).is_file()):
+        return None
+    if _temperature(before) != _temperature(after):
+        raise UsageError(
+            f"{before} was sampled at temperature {_temperature(before):g}, {after} at {_temperature(after):g}; "
+            "evaluate both at the same"
+        )
+    first = {(answer["id"], answer["mode"]): answer for answer in read_answers(_file(before))}
+    second = {(answer["id"], answer["mode"]): answer for answer in read_answers(_file(after))}
+    pairs = [(answer, second[key]) for key, answer in first.items() if key in second]
+    return _compare(pairs, _reward, seed, over_tasks=True) if pairs else None
+
+
+def _temperature(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / "summary.json").read_bytes())["temperature"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0
 
 
 def _file(path: Path | str) -> Path:

@@ -4,12 +4,13 @@
     out_dir/scores.json     by task, at the end
     out_dir/summary.json    mean reward, seconds, tokens, at the end
 
-Greedy (MiMo-VL §4.1). Questions go to the model in large chunks, in the order given, so that an engine with continuous
-batching stays full and questions about one picture stay together.
+Greedy (MiMo-VL §4.1), or sampled where a temperature is given. Questions go to the model in large chunks, in the order
+given, so that an engine with continuous batching stays full and questions about one picture stay together.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def evaluate(
     router: RewardRouter | None = None,
     fingerprint: str = "",
     chunk_requests: int = CHUNK_REQUESTS,
+    temperature: float = 0.0,
 ) -> dict[str, Any]:
     """Evaluate whatever answers on samples with gold.
 
@@ -58,6 +60,8 @@ def evaluate(
         fingerprint: what identifies the model, e.g. a hash of its checkpoint; answers of another one in ``out_dir`` are
             refused instead of taken for its own.
         chunk_requests: how many questions the model is handed at once.
+        temperature: of the answers; 0 is greedy. A sampled answer's random numbers are its question's own, so two
+            checkpoints asked the same are given the same luck.
 
     Returns:
         The content of scores.json, see ``mimovl.evaluate.scoring.score_answers``.
@@ -73,6 +77,8 @@ def evaluate(
     questions = _questions(samples, tasks)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    if temperature and fingerprint:  # sampled answers are not taken for greedy ones
+        fingerprint = f"temperature {temperature:g} {fingerprint}"
     log = AnswerLog(out_dir / "answers.jsonl", fingerprint)
     router = router or RewardRouter()
     wanted = [(sample.id, str(mode)) for mode in modes for sample, _ in questions]
@@ -81,7 +87,7 @@ def evaluate(
         rest = [(sample, task) for sample, task in questions if not _answered(log, sample, task, mode)]
         for start in range(0, len(rest), chunk_requests):
             chunk = rest[start : start + chunk_requests]
-            completions = generate.generate([_request(sample, task, mode, seed) for sample, task in chunk])
+            completions = generate.generate([_request(sample, task, mode, seed, temperature) for sample, task in chunk])
             if len(completions) != len(chunk) or not all(len(group) == 1 for group in completions):
                 raise UsageError(
                     f"asked {len(chunk)} questions for one answer each, got {[*map(len, completions)][:20]}"
@@ -93,7 +99,7 @@ def evaluate(
             num_done += len(chunk)
             if progress:
                 progress(num_done, len(wanted), mode)
-    return _write_scores(out_dir, log.select(wanted), tasks, seed, time.monotonic() - started)
+    return _write_scores(out_dir, log.select(wanted), tasks, seed, temperature, time.monotonic() - started)
 
 
 def _check_modes(modes: Sequence[str]) -> None:
@@ -143,8 +149,10 @@ def _gold(sample: Sample) -> dict[str, Any] | None:
     return None if gold is None else {"kind": gold.kind, "answer": gold.answer, "options": dict(gold.options)}
 
 
-def _request(sample: Sample, task: Task, mode: Mode, seed: int) -> Request:
-    sampling = SamplingParams(temperature=0.0, max_tokens=task.max_tokens[mode], seed=seed)
+def _request(sample: Sample, task: Task, mode: Mode, seed: int, temperature: float) -> Request:
+    own = hashlib.sha256(f"{seed} {mode} {sample.id}".encode()).digest()
+    luck = int.from_bytes(own[:6], "big") if temperature else seed
+    sampling = SamplingParams(temperature=temperature, max_tokens=task.max_tokens[mode], seed=luck)
     return Request(sample, sampling, num_samples=1, thinking=mode == "thinking")
 
 
@@ -187,12 +195,13 @@ def _cluster(meta: Mapping[str, Any], media: Sequence[str], sample_id: str) -> s
 
 
 def _write_scores(
-    out_dir: Path, answers: list[Answer], tasks: Sequence[Task], seed: int, seconds: float
+    out_dir: Path, answers: list[Answer], tasks: Sequence[Task], seed: int, temperature: float, seconds: float
 ) -> dict[str, Any]:
     scores = score_answers(answers, tasks, seed=seed)
     write_json(out_dir / "scores.json", scores)
     summary = {
         "checkpoint": out_dir.resolve().name,
+        "temperature": temperature,
         "seconds": round(seconds, 2),
         "tokens": sum(answer["tokens"] for answer in answers),
         "mean_reward": mean_reward(headline_answers(answers, scores), seed=seed),

@@ -11,7 +11,7 @@ from typing import Any
 from mimovl.curate.world import WorldConfig
 from mimovl.data import Processor
 from mimovl.errors import UsageError
-from mimovl.evaluate import evaluate
+from mimovl.evaluate import SAMPLED, evaluate
 from mimovl.evaluate.task import Mode
 from mimovl.generate import Engine, TeamEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
@@ -57,6 +57,7 @@ def evaluate_step(
     step: str,
     progress: StepProgress | None,
     team: Team = ALONE,
+    temperature: float = 0.0,
 ) -> None:
     """Evaluate a step's checkpoint on the run's held-out questions.
 
@@ -70,32 +71,37 @@ def evaluate_step(
         step: the step's name, under which ``settings`` may limit the questions.
         progress: shows how far it is.
         team: processes that share the questions.
+        temperature: above 0, ``settings.sampled`` questions of a task are answered again at this temperature, into
+            ``out/sampled``.
     """
-    if team.broadcast(team.leads and is_evaluated(out, checkpoint)):
+    wanted = (settings.sampled or 0) if temperature > 0 else 0
+    sampled = min(wanted, settings.questions.get(step, wanted))
+    if team.broadcast(team.leads and is_evaluated(out, checkpoint, sampled=sampled > 0)):
         return
     engine = TeamEngine(Engine(model, processor, slots=settings.slots), team)
     if not team.leads:
         engine.serve()
         return
-    samples = _at_most(list(Dataset.open(heldout)), settings.questions.get(step))
-    evaluate(
-        engine,
-        samples,
-        None,
-        out,
+    samples = list(Dataset.open(heldout))
+    options: dict[str, Any] = dict(
         modes=settings.modes,
         progress=progress.update if progress else None,
         fingerprint=checkpoint_fingerprint(checkpoint),
     )
+    evaluate(engine, _at_most(samples, settings.questions.get(step)), None, out, **options)
+    if sampled:
+        evaluate(engine, _at_most(samples, sampled), None, out / SAMPLED, temperature=temperature, **options)
     engine.close()
 
 
-def is_evaluated(out: Path, checkpoint: Path) -> bool:
-    """Whether a folder holds the finished scores of a checkpoint."""
+def is_evaluated(out: Path, checkpoint: Path, *, sampled: bool = False) -> bool:
+    """Whether a folder holds the finished scores of a checkpoint, and those of sampled answers where they are asked."""
     if not (out / "summary.json").is_file() or not (out / "model.json").is_file():
         return False
+    if sampled and not is_evaluated(out / SAMPLED, checkpoint):
+        return False
     known = json.loads((out / "model.json").read_text(encoding="utf-8"))
-    return bool(known["fingerprint"] == checkpoint_fingerprint(checkpoint))
+    return str(known["fingerprint"]).rpartition(" ")[2] == checkpoint_fingerprint(checkpoint)
 
 
 def checkpoint_fingerprint(folder: Path) -> str:
@@ -115,6 +121,7 @@ def evaluate_checkpoint(
     tasks: Sequence[str] | None = None,
     limit: int | None = None,
     modes: Sequence[Mode] = ("no_think", "thinking"),
+    temperature: float = 0.0,
 ) -> dict[str, Any]:
     """Score a checkpoint on held-out questions.
 
@@ -125,6 +132,7 @@ def evaluate_checkpoint(
         tasks: only these.
         limit: at most so many questions a task.
         modes: thinking, no_think, or both.
+        temperature: of the answers; 0 is greedy.
 
     Returns:
         The content of scores.json.
@@ -147,6 +155,7 @@ def evaluate_checkpoint(
             None,
             out,
             modes=list(modes),
+            temperature=temperature,
             progress=progress.update,
             fingerprint=checkpoint_fingerprint(Path(checkpoint)),
         )

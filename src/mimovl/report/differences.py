@@ -83,12 +83,19 @@ def compare(before: Checkpoint | None, after: Checkpoint | None, notes: list[str
 
 
 def differences(before: Checkpoint, after: Checkpoint, comparison: Comparison) -> Differences:
-    """The mean reward, then each task, on a shared axis around zero."""
+    """The mean reward, sampled and greedy, then each task, on a shared axis around zero."""
     scale = linear_scale([0.0, *_ends(comparison)], 0.0, 100.0, ticks=5)
     mean = comparison.mean_reward
     change = ModeDifference(points(mean.difference), interval_text(mean), verdict_class(mean))
     detail = f"{integer(mean.n)} pairs, each task in its headline mode"
-    rows = [DifferenceRow("Mean reward", "t-rl", detail, True, (_mark("after", mean, scale),), (change,))]
+    rows = [DifferenceRow("Mean reward, greedy", "t-rl", detail, True, (_mark("after", mean, scale),), (change,))]
+    if sampled := comparison.sampled_reward:
+        change = ModeDifference(points(sampled.difference), interval_text(sampled), verdict_class(sampled))
+        detail = (
+            f"{integer(sampled.n)} pairs at temperature {comparison.temperature:g}, both modes: what MORL maximises"
+        )
+        row = DifferenceRow("Mean reward, sampled", "t-rl", detail, True, (_mark("after", sampled, scale),), (change,))
+        rows.insert(0, row)
     for task in in_order(comparison.tasks):
         modes = comparison.tasks[task]
         pairs = ", ".join(dict.fromkeys(integer(one.score.n) for one in modes.values()))
@@ -121,6 +128,8 @@ def differences(before: Checkpoint, after: Checkpoint, comparison: Comparison) -
 
 def _ends(comparison: Comparison) -> Iterator[float]:
     yield from comparison.mean_reward.interval
+    if comparison.sampled_reward:
+        yield from comparison.sampled_reward.interval
     for modes in comparison.tasks.values():
         for one in modes.values():
             yield from (*one.score.interval, one.score.difference)

@@ -108,13 +108,17 @@ def _mark(kind: str, score: float | None, interval: tuple[float, float] | None) 
 
 
 def score_table(before: Checkpoint | None, after: Checkpoint, comparison: Comparison | None) -> ScoreTable:
-    """A row a task in its headline mode, the mean reward above them."""
+    """A row a task in its headline mode, the mean reward above them; greedy answers."""
     rows = []
     headline = comparison.headline() if comparison else {}
     was, now = mapping(before.summary.get("mean_reward")) if before else {}, mapping(after.summary.get("mean_reward"))
     if now:
-        detail = "over all tasks, weighted equally"
-        change = comparison.mean_reward if comparison else None
+        detail, change = "over all tasks, weighted equally", comparison.mean_reward if comparison else None
+        if comparison and (sampled := comparison.sampled_reward):
+            ends: tuple[Record, Record] = ({"score": sampled.before}, {"score": sampled.after})
+            about = f"over all tasks and both modes, temperature {comparison.temperature:g}: what MORL maximises"
+            rows.append(_row("Mean reward, sampled", "t-rl", about, *ends, sampled, total=True))
+            detail += "; greedy, as all below"
         rows.append(_row("Mean reward", "t-rl", detail, was, now, change, total=True))
     for task in in_order(after.scores):
         now = mapping(after.scores.get(task))
@@ -180,16 +184,18 @@ def verdict_sentence(
         reward = finite(mapping(after.summary.get("mean_reward")).get("score"))
         start = f"After {lower_first(checkpoint_label(after.name))} the mean reward on held-out questions is "
         return [] if reward is None else [(start, False), (percent(reward), True), (".", False)]
-    mean = comparison.mean_reward
+    mean = comparison.sampled_reward or comparison.mean_reward
+    what = f"of answers sampled at temperature {comparison.temperature:g} to" if comparison.sampled_reward else "on"
+    scores = "Greedy scores: " if comparison.sampled_reward else ""
     verb = {"better": "raised", "worse": "lowered", "none": "did not clearly change"}[verdict_class(mean)]
     change = f"{percent(mean.before)} → {percent(mean.after)}, "
     return [
         (f"{checkpoint_label(after.name)} ", False),
         (f"{verb} the mean reward", True),
-        (f" on held-out questions over {lower_first(checkpoint_label(before.name))}: {change}", False),
+        (f" {what} held-out questions over {lower_first(checkpoint_label(before.name))}: {change}", False),
         (f"{points(mean.difference)} points", True),
         (f" (paired 95 % interval {interval_text(mean)}). ", False),
-        (_tally([verdict_class(task.score) for task in comparison.headline().values()]), False),
+        (scores + _tally([verdict_class(task.score) for task in comparison.headline().values()]), False),
     ]
 
 
