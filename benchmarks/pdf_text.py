@@ -4,10 +4,10 @@
 
 Correctness first: on pages of one and of two columns, English and Chinese, with tables, figures, headings, hyphens,
 running headers and page numbers, written into the file shuffled, across the columns or in order, the share of
-neighbours in reading order that come out as neighbours must be at least .98; pdfplumber's is shown beside it. Then the time, of
-processor and not of the clock, interleaved and the best of three each. Ours includes columns, tables, paragraphs,
-headers and hyphens; theirs is ``page.extract_text()``, which has none of these. Files named on the command line are
-timed as well. The last line is JSON; ``ratio`` is our pages a second over theirs.
+neighbours in reading order that come out as neighbours must be at least .98; pdfplumber's is shown beside it. Then the
+time, of processor and not of the clock, interleaved and the best of three each. Ours includes columns, tables,
+paragraphs, headers and hyphens; theirs is ``page.extract_text()``, which has none of these. Files named on the command
+line are timed as well. The last line is JSON; ``ratio`` is our pages a second over theirs.
 """
 
 from __future__ import annotations
