@@ -60,7 +60,8 @@ def clean_text(text: str) -> str:
 
     ``<|image_pad|>`` written in a document is text about models; only the chat template may write the token.
     """
-    text = _CONTROL.sub("", text.translate(_LIGATURES))
+    if not (text.isascii() and text.isprintable()):  # most text is both, and has nothing to lose
+        text = _CONTROL.sub("", text.translate(_LIGATURES))
     return _SPECIAL.sub(r"<\1>", text) if "<|" in text else text
 
 

@@ -178,8 +178,9 @@ def _width(text: str) -> int:
 def _flow(items: Sequence[Item]) -> Flow:
     """Lines, tables and pictures of one column, from the top."""
     segments = [item for item in items if isinstance(item, Segment)]
-    tables, left = find_tables(rows_of(segments), page_level=False)
-    entries: list[Row | Table | Placed] = [*rows_of(left), *tables]
+    rows = rows_of(segments)
+    tables, left = find_tables(rows, page_level=False)
+    entries: list[Row | Table | Placed] = [*(rows_of(left) if tables else rows), *tables]
     entries += [item for item in items if not isinstance(item, Segment)]
     entries.sort(key=lambda entry: (entry.y0 + entry.y1, entry.x0))
     return Flow(entries, min(item.x0 for item in items), max(item.x1 for item in items))

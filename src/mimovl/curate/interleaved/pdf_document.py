@@ -26,7 +26,7 @@ _CONTEXT = 8
 """Pages before a piece from which its running headers are known."""
 _PICTURE = re.compile(rb"/Subtype\s*/Image\b")
 _MASK = re.compile(rb"/S?Mask\s*[\d\[]")
-_BLOCK = 1 << 20
+_MEANINGLESS = re.compile("[\ue000-\uf8ff\ufffd]")
 
 
 class BrokenPdfError(DataError):
@@ -163,6 +163,5 @@ def _fill(piece: PdfPiece, pages: Sequence[Sequence[Segment]], placed: Sequence[
     piece.blocks = join_flows(pieces, hyphens)
     for block in piece.blocks:
         piece.characters += len(block.text)
-        piece.unreadable += sum(
-            "\ue000" <= char <= "\uf8ff" or char == "\ufffd" for char in block.text if char > "\x7f"
-        )
+        if not block.text.isascii():
+            piece.unreadable += len(_MEANINGLESS.findall(block.text))
