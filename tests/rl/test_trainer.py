@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import CheckpointError, DataError
+from mimovl.errors import CheckpointError, DataError, TrainingError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
@@ -23,6 +23,7 @@ from tests.interrupt import Interrupt, Plug
 FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
+    "skipped",
 }
 TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update"}
 
@@ -157,10 +158,10 @@ def test_the_gap_tells_when_rollouts_are_not_of_the_parameters(improve, tmp_path
     """The check of on-policy training would notice: parameters are changed behind the engine's back."""
     update = rl_trainer.update_policy
 
-    def late(engine, *arguments):
+    def late(engine, *arguments, **options):
         with torch.no_grad():
             engine.model.language.norm.weight.mul_(1.02)
-        return update(engine, *arguments)
+        return update(engine, *arguments, **options)
 
     monkeypatch.setattr(rl_trainer, "update_policy", late)
     improve(tmp_path, steps=1)
@@ -296,7 +297,7 @@ def test_metrics_rollouts_checkpoint_and_done_are_those_of_the_run_directory(imp
             assert right == (completion["reward"] == 1) and (completion["advantage"] <= 0 or right)
             assert completion["text"].endswith("3") or not right
     done = json.loads((tmp_path / "done.json").read_text())
-    assert set(done) == {"steps", "prompts", "seconds", "trained", "learning_rate", "length"}
+    assert set(done) == {"steps", "prompts", "seconds", "trained", "learning_rate", "length", "skipped"}
     assert (done["steps"], done["trained"], done["learning_rate"]) == (2, ["language"], {"language": 3e-3})
     assert equal(load_checkpoint(tmp_path / "model"), model)
     assert Processor.load(tmp_path / "model").template.source == tiny.processor().template.source
@@ -328,6 +329,41 @@ def test_the_default_rewards_are_the_graders(improve, tmp_path) -> None:
             right = completion["text"].endswith(f"</think>\n\n{line['gold']['answer']}")
             cut = completion["outcome"] == "TRUNCATED"
             assert completion["reward"] == float(right and not cut), completion
+
+
+# ---------------------------------------------------------------- spikes
+
+
+def test_a_gradient_far_out_changes_nothing_where_the_policy_says_skip(improve, tmp_path, monkeypatch) -> None:
+    """Norms of the first updates are made alike, so that any real one is far above them."""
+    watched = rl_trainer.SpikeWatch
+    spikes = {"far_above": "skip", "window": 8, "patience": 3}
+    monkeypatch.setattr(rl_trainer, "SpikeWatch", lambda *args, **state: watched(*args, **(state or LOW)))
+    with pytest.raises(TrainingError, match=r"gradient norm .* 3 steps in a row were skipped"):
+        improve(tmp_path, steps=4, spikes=spikes)
+    assert [line["skipped"] for line in lines(tmp_path)] == [1, 2]
+    assert [line["action"] for line in lines(tmp_path, "spikes.jsonl")] == ["skip", "skip", "stop"]
+    named = lines(tmp_path, "spikes.jsonl")[0]["samples"]
+    assert named and all(one["source"] == "counting" for one in named)
+
+
+LOW = {"losses": [0.0] * 8, "norms": [1e-6] * 8}
+
+
+def test_what_the_spike_watch_has_seen_survives_a_kill(improve, tmp_path, monkeypatch) -> None:
+    """The resume point is of the first update: the second is made again, and judged by as many norms as before."""
+    judged: list[int] = []
+    accepts = rl_trainer.SpikeWatch.accepts
+
+    def spy(self, *arguments, **options):
+        judged.append(len(self.norms))
+        return accepts(self, *arguments, **options)
+
+    monkeypatch.setattr(rl_trainer.SpikeWatch, "accepts", spy)
+    with pytest.raises(Interrupt):
+        improve(tmp_path, progress=Plug(2), save_seconds=1e-9, steps=3)
+    improve(tmp_path, steps=3)
+    assert judged == [0, 1, 1, 2]
 
 
 # ---------------------------------------------------------------- interruptions

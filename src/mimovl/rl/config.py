@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
+from mimovl.rl.rewards import RewardsConfig
 from mimovl.train.config import OptimizerConfig, PartName
+from mimovl.train.spikes import SpikeConfig
 
 __all__ = ["Normaliser", "RLConfig", "VanillaConfig"]
 
@@ -61,6 +63,8 @@ class RLConfig(RecipeModel):
     easy_share: Share = 0.0
     """Share of prompts drawn from those that are always solved, which are left out otherwise (MiMo-7B: 0.1); 0 treats
     them like any other."""
+    rewards: RewardsConfig | None = None
+    """A reward service; unset: the rewards are computed in this process."""
     vanilla: VanillaConfig | None = None
     """Vanilla GRPO in the place of the fully on-policy one; absent by default, as in the report."""
     temperature: float = Field(default=1.0, gt=0)
@@ -83,6 +87,8 @@ class RLConfig(RecipeModel):
     """Sequences the rollout engine runs at once."""
     logged_groups: int = Field(default=2, ge=0)
     """Groups of each update written to rollouts.jsonl."""
+    spikes: SpikeConfig | None = None
+    """What to do about a gradient that is no number or far too high; unset: stop at the one, log the other."""
     save_seconds: float = Field(default=30.0, gt=0)
     """A checkpoint to resume from is written at least this often."""
 

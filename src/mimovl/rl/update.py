@@ -7,6 +7,7 @@ is that of the first: only there training and sampling parameters are the same.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,6 +24,8 @@ from mimovl.rl.packing import PolicyPack, pack_groups
 from mimovl.rl.vanilla import clipped_loss
 from mimovl.team import Team
 from mimovl.train import Optimizer
+from mimovl.train.gauges import total_norm
+from mimovl.train.spikes import SampleLoss, SpikeWatch
 from mimovl.types import RolloutGroup
 
 __all__ = ["build_algorithm", "build_reference", "update_policy"]
@@ -51,6 +54,9 @@ def update_policy(
     factor: float,
     team: Team,
     reference: VisionLanguageModel | None = None,
+    *,
+    spikes: SpikeWatch | None = None,
+    number: int = 1,
 ) -> dict[str, float]:
     """One update of fresh rollouts, or as many as the algorithm makes of them; each shared out over the team.
 
@@ -62,6 +68,8 @@ def update_policy(
         factor: of the learning rate.
         team: the processes.
         reference: what the KL is measured from.
+        spikes: judges each gradient before its step; without it every step is made.
+        number: of the update, counted from 1, for the spike watch.
 
     Returns:
         Loss, entropy and norm of the gradient, means over the updates; the log-probability gap of the first; and
@@ -70,7 +78,7 @@ def update_policy(
     count = min(config.vanilla.updates, len(groups)) if config.vanilla else 1
     bounds = [len(groups) * number // count for number in range(count + 1)]
     figures = [
-        _step(engine, optimizer, groups[start:end], config, factor, team, reference)
+        _step(engine, optimizer, groups[start:end], config, factor, team, reference, spikes, number)
         for start, end in zip(bounds[:-1], bounds[1:], strict=True)
     ]
     means = {name: sum(one[name] for one in figures) / count for name in figures[0]}
@@ -85,6 +93,8 @@ def _step(
     factor: float,
     team: Team,
     reference: VisionLanguageModel | None,
+    spikes: SpikeWatch | None,
+    number: int,
 ) -> dict[str, float]:
     """One gradient step."""
     model, mine = engine.model, team.share(groups)
@@ -104,17 +114,40 @@ def _step(
             sums[name] = sums.get(name, 0.0) + value
         tokens += terms.num_tokens
     team.sum_gradients(optimizer.parameters)
-    norm = optimizer.step(factor)
     gathered = team.gather((sums, tokens))
     names = dict.fromkeys(name for part, _ in gathered for name in part)
     total = {name: sum(part.get(name, 0.0) for part, _ in gathered) for name in names}
     every = sum(part for _, part in gathered)
+    norm = _make_step(optimizer, factor, total["loss"], groups, spikes, number)
     return {
         **total,
         "logprob_gap": total["logprob_gap"] / every,
         "entropy": total["entropy"] / every,
         "grad_norm": norm,
     }
+
+
+def _make_step(
+    optimizer: Optimizer,
+    factor: float,
+    loss: float,
+    groups: Sequence[RolloutGroup],
+    spikes: SpikeWatch | None,
+    number: int,
+) -> float:
+    """Step, unless the watch says that this gradient is not to be followed; its norm before clipping.
+
+    The loss is judged only for being a number: unlike a likelihood, a surrogate's level says nothing.
+    """
+    if spikes is None:
+        return optimizer.step(factor)
+    norms = optimizer.norms()
+    samples = [SampleLoss(group.request.sample.id, group.request.sample.task, None) for group in groups]
+    judged = 0.0 if math.isfinite(loss) else loss
+    if spikes.accepts(number, judged, total_norm(norms), samples, grad_norm_by_part=norms):
+        return optimizer.step(factor)
+    optimizer.clear()
+    return total_norm(norms)
 
 
 @torch.no_grad()
