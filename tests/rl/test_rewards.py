@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from mimovl.errors import DataError, UsageError
 from mimovl.reward import RewardRouter
 from mimovl.rl import RLConfig, group_advantages
-from mimovl.rl.rewards import RewardsConfig, build_rewards, check_rewards, reward_groups
+from mimovl.rl.rewards import RewardsConfig, check_rewards, open_rewards, reward_groups
 from mimovl.types import Completion, Outcome, Request, SamplingParams, Verdict
 from tests import tiny
 from tests.reward.conftest import running as running  # noqa: PLC0414  (a fixture)
@@ -46,28 +46,32 @@ def test_groups_of_different_sizes_keep_their_own_rewards() -> None:
 
 
 def test_without_a_section_the_router_of_this_process_rewards() -> None:
-    assert isinstance(build_rewards(None), RewardRouter)
+    with open_rewards(None) as rewards:
+        assert type(rewards) is RewardRouter
 
 
 def test_a_service_gives_the_very_rewards_of_the_router(running: RunningService) -> None:
     requests, answers = asked()
-    remote = build_rewards(RewardsConfig(url=running.url, batch=5))
-    check_rewards([request.sample for request in requests], ["counting"], remote)
-    assert reward_groups(requests, answers, remote, 0) == reward_groups(requests, answers, RewardRouter(), 0)
+    with open_rewards(RewardsConfig(url=running.url, batch=5)) as remote:
+        check_rewards([request.sample for request in requests], ["counting"], remote)
+        assert reward_groups(requests, answers, remote, 0) == reward_groups(requests, answers, RewardRouter(), 0)
 
 
 def test_the_token_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUR_TOKEN", "secret")
-    client = build_rewards(RewardsConfig(url="http://127.0.0.1:1", token_env="OUR_TOKEN"))
-    assert client._arguments[1]["token"] == "secret"
+    config = RewardsConfig(url="http://127.0.0.1:1", token_env="OUR_TOKEN")
+    with open_rewards(config) as remote:
+        assert remote._arguments[1]["token"] == "secret"
     monkeypatch.delenv("OUR_TOKEN")
     with pytest.raises(UsageError, match=r"rl\.rewards\.token_env names OUR_TOKEN, which is not set"):
-        build_rewards(RewardsConfig(url="http://127.0.0.1:1", token_env="OUR_TOKEN"))
+        open_rewards(config).__enter__()
 
 
 def test_a_service_that_is_not_there_is_found_out_before_anything_is_sampled() -> None:
-    remote = build_rewards(RewardsConfig(url="http://127.0.0.1:9", timeout=0.2))
-    with pytest.raises(UsageError, match=r"127\.0\.0\.1:9: no rewards within 0\.2 s"):
+    with (
+        open_rewards(RewardsConfig(url="http://127.0.0.1:9", timeout=0.2)) as remote,
+        pytest.raises(UsageError, match=r"127\.0\.0\.1:9: no rewards within 0\.2 s"),
+    ):
         check_rewards(tiny.questions("world/counting", 1), ["counting"], remote)
 
 

@@ -23,9 +23,9 @@ from tests.interrupt import Interrupt, Plug
 FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
-    "skipped",
+    *("skipped", "seconds_monitors"),
 }
-TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update"}
+TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update", "seconds_monitors"}
 
 
 def config(**changes: object) -> RLConfig:
@@ -61,7 +61,7 @@ def prompts() -> list[Sample]:
 def improve(tiny_trained: Path, prompts):
     """Run reinforcement learning from the trained checkpoint."""
 
-    def run(out: Path, *, router=TOY, progress=None, asked=None, seed=0, **changes) -> VisionLanguageModel:
+    def run(out: Path, *, router=TOY, progress=None, asked=None, heldout=(), seed=0, **changes) -> VisionLanguageModel:
         return train_policy(
             load_checkpoint(tiny_trained),
             Processor.load(tiny_trained),
@@ -69,6 +69,7 @@ def improve(tiny_trained: Path, prompts):
             config(**changes),
             out,
             router=router,
+            heldout=heldout,
             seed=seed,
             progress=progress,
         )
@@ -329,6 +330,44 @@ def test_the_default_rewards_are_the_graders(improve, tmp_path) -> None:
             right = completion["text"].endswith(f"</think>\n\n{line['gold']['answer']}")
             cut = completion["outcome"] == "TRUNCATED"
             assert completion["reward"] == float(right and not cut), completion
+
+
+# ---------------------------------------------------------------- monitors
+
+
+BLANKED = {"blanked": {"share": 1.0, "least": 8}, "heldout": {"every": 2, "questions": 3}, "window": 1}
+
+
+def test_monitors_change_nothing_of_what_is_learned(improve, whole, tmp_path) -> None:
+    """Whatever they ask besides: same weights, rewards and rollouts to the bit as without them."""
+    for name, monitors in (("all", BLANKED), ("none", {"enabled": False})):
+        model = improve(tmp_path / name, monitors=monitors, heldout=tiny.questions("world/counting", 12)[8:])
+        assert equal(model, whole[0]), name
+        assert lines(tmp_path / name, "rollouts.jsonl") == lines(whole[1], "rollouts.jsonl")
+    without, watched = lines(tmp_path / "none"), lines(tmp_path / "all")
+    assert {field for line in without for field in line} == FIELDS - {"seconds_monitors"}
+    assert [field in line for line in watched for field in ("heldout_reward",)] == [True, False, True, False]
+    assert all(0 <= line["blanked_same_by_task"]["counting"] <= 1 for line in watched)
+    assert not (tmp_path / "none" / "alerts.jsonl").exists()
+
+
+def test_a_toy_reward_for_whatever_picture_is_found_out_by_the_blanked_prompts(improve, tmp_path) -> None:
+    """The toy task pays for a word, whatever is shown: that is what the policy learns, and what is said about it."""
+    improve(tmp_path, steps=6, monitors=BLANKED)
+    alerts = [alert for line in lines(tmp_path) for alert in line.get("alerts", ())]
+    assert "blanked" in {alert["monitor"] for alert in alerts}
+    written = [line for line in lines(tmp_path, "alerts.jsonl") if line["monitor"] == "blanked"]
+    assert written[0]["groups"] and written[0]["groups"][0]["media"]
+    assert lines(tmp_path)[-1]["blanked_same_by_task"]["counting"] > 0.9
+
+
+def test_monitors_resumed_say_what_they_would_have_said(improve, tmp_path) -> None:
+    improve(tmp_path / "whole", steps=6, monitors=BLANKED)
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", steps=6, monitors=BLANKED, progress=Plug(4), save_seconds=1e-9)
+    improve(tmp_path / "part", steps=6, monitors=BLANKED)
+    assert figures(tmp_path / "part") == figures(tmp_path / "whole")
+    assert (tmp_path / "part" / "alerts.jsonl").exists() == (tmp_path / "whole" / "alerts.jsonl").exists()
 
 
 # ---------------------------------------------------------------- spikes

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
+from mimovl.rl.monitors.config import MonitorsConfig
 from mimovl.rl.rewards import RewardsConfig
 from mimovl.train.config import OptimizerConfig, PartName
 from mimovl.train.spikes import SpikeConfig
@@ -87,6 +88,8 @@ class RLConfig(RecipeModel):
     """Sequences the rollout engine runs at once."""
     logged_groups: int = Field(default=2, ge=0)
     """Groups of each update written to rollouts.jsonl."""
+    monitors: MonitorsConfig | None = None
+    """Watches over the known failures; unset: all but held-out, with their default thresholds."""
     spikes: SpikeConfig | None = None
     """What to do about a gradient that is no number or far too high; unset: stop at the one, log the other."""
     save_seconds: float = Field(default=30.0, gt=0)

@@ -9,7 +9,8 @@ full micro-batches, and Math-Verify's processes work side by side.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pydantic import Field
 
@@ -21,7 +22,7 @@ from mimovl.reward.service_config import TOKEN_VARIABLE
 from mimovl.rl.advantage import group_advantages
 from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample
 
-__all__ = ["RewardsConfig", "build_rewards", "check_rewards", "reward_groups"]
+__all__ = ["RewardsConfig", "check_rewards", "open_rewards", "reward_groups"]
 
 
 class RewardsConfig(RecipeModel):
@@ -37,15 +38,17 @@ class RewardsConfig(RecipeModel):
     """Most completions of one request."""
 
 
-def build_rewards(config: RewardsConfig | None) -> Rewards:
-    """What the recipe asks for: the router, or a client of a service.
+@contextmanager
+def open_rewards(config: RewardsConfig | None) -> Iterator[Rewards]:
+    """What the recipe asks for: the router, or a client of a service, whose connections are closed in the end.
 
     Raises:
         UsageError: the address is none, or the variable named for the token is not set.
         MissingExtraError: the ``client`` extra is not installed.
     """
     if config is None:
-        return RewardRouter()
+        yield RewardRouter()
+        return
     from mimovl.reward.client import RemoteRewards
     from mimovl.reward.retry import RetryPolicy
 
@@ -53,7 +56,8 @@ def build_rewards(config: RewardsConfig | None) -> Rewards:
     if token is None and config.token_env != TOKEN_VARIABLE:
         raise UsageError(f"rl.rewards.token_env names {config.token_env}, which is not set; export the token there")
     policy = RetryPolicy(timeout=config.timeout)
-    return RemoteRewards(config.url, token=token or "", policy=policy, batch=config.batch)
+    with RemoteRewards(config.url, token=token or "", policy=policy, batch=config.batch) as remote:
+        yield remote
 
 
 def check_rewards(prompts: Sequence[Sample], tasks: Sequence[str], rewards: Rewards) -> None:

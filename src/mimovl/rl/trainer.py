@@ -25,8 +25,9 @@ from mimovl.reward.router import Rewards
 from mimovl.rl.advantage import is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
+from mimovl.rl.monitors import MonitorsConfig, Watch
 from mimovl.rl.prompts import PromptSource
-from mimovl.rl.rewards import build_rewards, check_rewards, reward_groups
+from mimovl.rl.rewards import check_rewards, open_rewards, reward_groups
 from mimovl.rl.rollout_log import rollout_record
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
@@ -34,7 +35,7 @@ from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rat
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
 from mimovl.train.spikes import SpikeConfig, SpikeWatch
-from mimovl.types import Rollout, RolloutGroup, Sample
+from mimovl.types import Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["train_policy"]
 
@@ -50,6 +51,8 @@ class _Counters:
     """Names of the prompts in the easy pool."""
     spikes: dict[str, Any] = field(default_factory=dict)
     """What the spike watch remembers."""
+    monitors: dict[str, Any] = field(default_factory=dict)
+    """What the monitors remember."""
 
 
 def train_policy(
@@ -60,6 +63,7 @@ def train_policy(
     out: Path,
     *,
     router: Rewards | None = None,
+    heldout: Sequence[Sample] = (),
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
@@ -74,6 +78,7 @@ def train_policy(
         config: what to do.
         out: the step's folder.
         router: rewards; those that ``config.rewards`` asks for if None.
+        heldout: prompts that are never trained on, for the monitor that asks some now and then.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
@@ -87,9 +92,6 @@ def train_policy(
     if is_finished(out):
         return load_checkpoint(out / "model")
     source = PromptSource(prompts, config, seed=seed)
-    rewards = router or build_rewards(config.rewards)
-    if config.rewards and not router:
-        check_rewards(prompts, list(config.tasks), rewards)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
     rates = {str(part): rate for part, rate in config.learning_rate.items()}
@@ -100,12 +102,19 @@ def train_policy(
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:
         stack.enter_context(closing(spikes))
+        rewards = router or stack.enter_context(open_rewards(config.rewards))
+        if config.rewards and not router:
+            check_rewards(prompts, list(config.tasks), rewards)
+        watch = _watch(config, heldout, engine, counters, out, team, seed)
+        if watch:
+            stack.enter_context(closing(watch))
         easy = EasyPool(config.easy_share, seed=seed, names=counters.easy)
         log = None
         if team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
-        _train(engine, source, easy, rewards, optimizer, reference, spikes, config, counters, log, out, progress, team)
+        state = (spikes, watch, config, counters)
+        _train(engine, source, easy, rewards, optimizer, reference, *state, log, out, progress, team)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -127,6 +136,7 @@ def _train(
     optimizer: Optimizer,
     reference: VisionLanguageModel | None,
     spikes: SpikeWatch,
+    watch: Watch | None,
     config: RLConfig,
     counters: _Counters,
     log: _Log | None,
@@ -140,6 +150,9 @@ def _train(
         started = time.monotonic()
         groups, sampled = _collect(engine, source, easy, rewards, config, counters, team)
         generated = time.monotonic()
+        if watch:
+            watch.ask(counters.step + 1, engine, sampled, rewards, team)
+        asked = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
         )
@@ -147,12 +160,12 @@ def _train(
         figures = update_policy(
             engine, optimizer, groups, config, factor, team, reference, spikes=spikes, number=counters.step
         )
-        counters.spikes = spikes.state_dict()
         finished = time.monotonic()
         counters.seconds += finished - started
         reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
         tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
         if log:
+            found = watch.look(counters.step, sampled, figures) if watch else {}
             log.metrics.write(
                 step=counters.step,
                 steps=config.steps,
@@ -163,10 +176,12 @@ def _train(
                 groups_kept=len(groups),
                 **figures,
                 skipped=spikes.skipped,
+                **found,
                 tokens_per_second=tokens / (generated - started),
                 seconds=counters.seconds,
                 seconds_generate=generated - started,
-                seconds_update=finished - generated,
+                seconds_update=finished - asked,
+                **({"seconds_monitors": asked - generated} if watch else {}),
             )
             for group in sampled[: config.logged_groups]:
                 log.rollouts.write(**rollout_record(counters.step, group))
@@ -175,8 +190,36 @@ def _train(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
         if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
+            counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
             save_training(out, {"model": engine.model}, optimizer, asdict(counters))
             saved = time.monotonic()
+
+
+def _watch(
+    config: RLConfig,
+    heldout: Sequence[Sample],
+    engine: Engine,
+    counters: _Counters,
+    out: Path,
+    team: Team,
+    seed: int,
+) -> Watch | None:
+    """The monitors as they stood, if any are wanted."""
+    monitors = config.monitors or MonitorsConfig()
+    if not monitors.enabled:
+        return None
+    return Watch(
+        monitors,
+        out,
+        dtype=str(engine.model.dtype).removeprefix("torch."),
+        sampling=SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed),
+        heldout=heldout,
+        tasks=list(config.tasks),
+        seed=seed,
+        writes=team.leads,
+        step=counters.step,
+        state=counters.monitors,
+    )
 
 
 class _Log:
