@@ -21,7 +21,8 @@ from tests.data import small
 from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
-    *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
+    *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "kept_by_task"),
+    "logprob_gap",
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
     *("skipped", "seconds_monitors"),
 }
@@ -358,7 +359,6 @@ def test_a_toy_reward_for_whatever_picture_is_found_out_by_the_blanked_prompts(i
     assert "blanked" in {alert["monitor"] for alert in alerts}
     written = [line for line in lines(tmp_path, "alerts.jsonl") if line["monitor"] == "blanked"]
     assert written[0]["groups"] and written[0]["groups"][0]["media"]
-    assert lines(tmp_path)[-1]["blanked_same_by_task"]["counting"] > 0.9
 
 
 def test_monitors_resumed_say_what_they_would_have_said(improve, tmp_path) -> None:
@@ -368,6 +368,41 @@ def test_monitors_resumed_say_what_they_would_have_said(improve, tmp_path) -> No
     improve(tmp_path / "part", steps=6, monitors=BLANKED)
     assert figures(tmp_path / "part") == figures(tmp_path / "whole")
     assert (tmp_path / "part" / "alerts.jsonl").exists() == (tmp_path / "whole" / "alerts.jsonl").exists()
+
+
+# ---------------------------------------------------------------- tasks beside each other
+
+
+def test_a_task_with_a_budget_writes_no_more_than_it_and_the_others_as_much_as_all(improve, prompts, tmp_path) -> None:
+    asked = [*prompts, *tiny.questions("world/arithmetic", 4)]
+    changes = {"tasks": {"counting": 1, "arithmetic": 1}, "thinking": {}, "groups": 8, "logged_groups": 20}
+    improve(tmp_path, asked=asked, router=None, steps=1, dynamic_sampling=False, budgets={"counting": 3}, **changes)
+    [line] = lines(tmp_path)
+    assert line["length_by_task"]["counting"] <= 3 < line["length_by_task"]["arithmetic"] <= 10
+    assert set(line["kept_by_task"]) == {"counting", "arithmetic"}
+
+
+@pytest.mark.parametrize("scale", ["none", "task", "quantile"])
+def test_other_scales_learn_the_toy_task_too_and_go_on_after_a_kill(scale, improve, tmp_path) -> None:
+    model = improve(tmp_path / "whole", steps=6, scale=scale)
+    rewards = [line["reward"] for line in lines(tmp_path / "whole")]
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.2
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", steps=6, scale=scale, progress=Plug(3), save_seconds=1e-9)
+    assert equal(improve(tmp_path / "part", steps=6, scale=scale), model)
+
+
+def test_gradients_of_the_tasks_are_measured_at_their_updates(improve, prompts, tmp_path) -> None:
+    asked = [*prompts, *tiny.questions("world/arithmetic", 4)]
+    both = RewardRouter({"counting": is_three, "arithmetic": is_three})
+    changes = {"tasks": {"counting": 1, "arithmetic": 1}, "thinking": {}, "groups": 8, "steps": 3}
+    improve(tmp_path, asked=asked, router=both, dynamic_sampling=False, interference={"every": 2}, **changes)
+    written = lines(tmp_path)
+    assert ["gradient_cosines" in line for line in written] == [True, False, True]
+    for line in written[::2]:
+        [(pair, cosine)] = line["gradient_cosines"].items()
+        assert pair == "arithmetic counting" and -1 <= cosine <= 1
+        assert set(line["gradient_norm_by_task"]) == {"arithmetic", "counting"}
 
 
 # ---------------------------------------------------------------- spikes

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
 from mimovl.rl.monitors.config import MonitorsConfig
+from mimovl.rl.reward_scale import ScaleName
 from mimovl.rl.rewards import RewardsConfig
+from mimovl.rl.task_gradients import InterferenceConfig
 from mimovl.train.config import OptimizerConfig, PartName
 from mimovl.train.spikes import SpikeConfig
 
@@ -61,6 +63,10 @@ class RLConfig(RecipeModel):
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)
     """Rounds of sampling before an update goes ahead with the groups it has."""
+    scale: ScaleName | None = None
+    """What advantages are divided by: none, task or quantile (rl/reward_scale.py); unset: the group's std (eq. 2)."""
+    interference: InterferenceConfig | None = None
+    """Cosines of the tasks' gradients, and settling of their conflicts; unset: neither."""
     easy_share: Share = 0.0
     """Share of prompts drawn from those that are always solved, which are left out otherwise (MiMo-7B: 0.1); 0 treats
     them like any other."""
@@ -72,6 +78,9 @@ class RLConfig(RecipeModel):
     """Of the rollouts; 1 samples the policy itself, as on-policy training assumes (MiMo-7B: 1.0)."""
     max_tokens: int = Field(default=192, ge=1)
     """Longest rollout."""
+    budgets: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    """Longest rollout of single tasks, at most max_tokens, so that long reasoning does not teach short tasks to ramble.
+    ours: the report leaves interference open (§5)."""
     train: tuple[PartName, ...] = ("vision", "projector", "language")
     """Parts whose parameters change."""
     learning_rate: dict[PartName, Annotated[float, Field(gt=0)]]
@@ -103,4 +112,9 @@ class RLConfig(RecipeModel):
             raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
         if unknown := [task for task in self.thinking if task not in self.tasks]:
             raise ValueError(f"thinking names task {unknown[0]}, which is not among tasks")
+        for task, budget in (self.budgets or {}).items():
+            if task not in self.tasks:
+                raise ValueError(f"budgets names task {task}, which is not among tasks")
+            if budget > self.max_tokens:
+                raise ValueError(f"budgets gives task {task} {budget} tokens, more than max_tokens {self.max_tokens}")
         return self

@@ -27,6 +27,7 @@ from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.monitors import MonitorsConfig, Watch
 from mimovl.rl.prompts import PromptSource
+from mimovl.rl.reward_scale import RewardScale
 from mimovl.rl.rewards import check_rewards, open_rewards, reward_groups
 from mimovl.rl.rollout_log import rollout_record
 from mimovl.rl.update import build_reference, update_policy
@@ -53,6 +54,8 @@ class _Counters:
     """What the spike watch remembers."""
     monitors: dict[str, Any] = field(default_factory=dict)
     """What the monitors remember."""
+    scale: dict[str, Any] = field(default_factory=dict)
+    """What the scale of the advantages remembers of each task."""
 
 
 def train_policy(
@@ -113,7 +116,8 @@ def train_policy(
         if team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
-        state = (spikes, watch, config, counters)
+        scale = RewardScale(config.scale, counters.scale) if config.scale else None
+        state = (spikes, watch, scale, config, counters)
         _train(engine, source, easy, rewards, optimizer, reference, *state, log, out, progress, team)
     done = {
         "steps": counters.step,
@@ -137,6 +141,7 @@ def _train(
     reference: VisionLanguageModel | None,
     spikes: SpikeWatch,
     watch: Watch | None,
+    scale: RewardScale | None,
     config: RLConfig,
     counters: _Counters,
     log: _Log | None,
@@ -150,6 +155,8 @@ def _train(
         started = time.monotonic()
         groups, sampled = _collect(engine, source, easy, rewards, config, counters, team)
         generated = time.monotonic()
+        if scale:
+            scale.apply(list({id(group): group for group in (*sampled, *groups)}.values()))
         if watch:
             watch.ask(counters.step + 1, engine, sampled, rewards, team)
         asked = time.monotonic()
@@ -174,6 +181,7 @@ def _train(
                 length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
                 groups_sampled=len(sampled),
                 groups_kept=len(groups),
+                kept_by_task=_kept_by_task(sampled, config.min_spread),
                 **figures,
                 skipped=spikes.skipped,
                 **found,
@@ -191,6 +199,7 @@ def _train(
             )
         if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
             counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
+            counters.scale = scale.state_dict() if scale else {}
             save_training(out, {"model": engine.model}, optimizer, asdict(counters))
             saved = time.monotonic()
 
@@ -220,6 +229,15 @@ def _watch(
         step=counters.step,
         state=counters.monitors,
     )
+
+
+def _kept_by_task(sampled: Sequence[RolloutGroup], spread: float) -> dict[str, float]:
+    """The share of each task's prompts that can teach something: where the policy stands between 0 and 1."""
+    kept: dict[str, list[float]] = {}
+    for group in sampled:
+        informative = is_informative([rollout.reward for rollout in group.rollouts], spread=spread)
+        kept.setdefault(group.request.sample.task, []).append(float(informative))
+    return {task: _mean(values) for task, values in sorted(kept.items())}
 
 
 class _Log:

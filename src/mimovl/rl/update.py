@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from mimovl.rl.config import RLConfig
 from mimovl.rl.loss import policy_logprobs, policy_terms
 from mimovl.rl.on_policy import on_policy_loss
 from mimovl.rl.packing import PolicyPack, pack_groups
+from mimovl.rl.task_gradients import TaskGradients, split_by_task
 from mimovl.rl.vanilla import clipped_loss
 from mimovl.team import Team
 from mimovl.train import Optimizer
@@ -29,6 +31,9 @@ from mimovl.train.spikes import SampleLoss, SpikeWatch
 from mimovl.types import RolloutGroup
 
 __all__ = ["build_algorithm", "build_reference", "update_policy"]
+
+MEASURED = ("gradient_cosines", "gradient_conflicts", "gradient_norm_by_task")
+"""Figures of the tasks' gradients: of the first of several updates."""
 
 
 def build_algorithm(config: RLConfig) -> Algorithm:
@@ -57,7 +62,7 @@ def update_policy(
     *,
     spikes: SpikeWatch | None = None,
     number: int = 1,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """One update of fresh rollouts, or as many as the algorithm makes of them; each shared out over the team.
 
     Args:
@@ -72,8 +77,8 @@ def update_policy(
         number: of the update, counted from 1, for the spike watch.
 
     Returns:
-        Loss, entropy and norm of the gradient, means over the updates; the log-probability gap of the first; and
-        the algorithm's own figures.
+        Loss, entropy and norm of the gradient, means over the updates; the log-probability gap of the first; the
+        algorithm's own figures; and where it is their turn, those of the tasks' gradients in the first.
     """
     count = min(config.vanilla.updates, len(groups)) if config.vanilla else 1
     bounds = [len(groups) * number // count for number in range(count + 1)]
@@ -81,8 +86,9 @@ def update_policy(
         _step(engine, optimizer, groups[start:end], config, factor, team, reference, spikes, number)
         for start, end in zip(bounds[:-1], bounds[1:], strict=True)
     ]
-    means = {name: sum(one[name] for one in figures) / count for name in figures[0]}
-    return {**means, "logprob_gap": figures[0]["logprob_gap"]}
+    means = {name: sum(one[name] for one in figures) / count for name in figures[0] if name not in MEASURED}
+    measured = {name: figures[0][name] for name in MEASURED if name in figures[0]}
+    return {**means, **measured, "logprob_gap": figures[0]["logprob_gap"]}
 
 
 def _step(
@@ -95,25 +101,35 @@ def _step(
     reference: VisionLanguageModel | None,
     spikes: SpikeWatch | None,
     number: int,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """One gradient step."""
     model, mine = engine.model, team.share(groups)
     algorithm = build_algorithm(config)
     normaliser = config.vanilla.normaliser if config.vanilla else "group"
-    prompts = [_prompt(engine, group) for group in mine]
     sums = {"loss": 0.0, "logprob_gap": 0.0, "entropy": 0.0}
     tokens = 0
     model.train()
-    for pack in pack_groups(mine, prompts, model, config.length, num_groups=len(groups), normaliser=normaliser):
-        expected = _reference_logprobs(reference, pack, engine.forbidden) if reference else None
-        terms = policy_terms(model, pack, engine.forbidden, algorithm, expected)
-        if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
-            terms.loss.backward()  # type: ignore[no-untyped-call]
-        added = {"loss": float(terms.loss.detach()), "logprob_gap": terms.logprob_gap, "entropy": terms.entropy}
-        for name, value in {**added, **terms.figures}.items():
-            sums[name] = sums.get(name, 0.0) + value
-        tokens += terms.num_tokens
-    team.sum_gradients(optimizer.parameters)
+    by_task = _task_gradients(optimizer, config, team, number)
+    everything = [("", list(range(len(mine))))]
+    for task, places in split_by_task(groups, mine) if by_task else everything:
+        part = [mine[place] for place in places]
+        prompts = [_prompt(engine, group) for group in part]
+        for pack in pack_groups(part, prompts, model, config.length, num_groups=len(groups), normaliser=normaliser):
+            expected = _reference_logprobs(reference, pack, engine.forbidden) if reference else None
+            terms = policy_terms(model, pack, engine.forbidden, algorithm, expected)
+            if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
+                terms.loss.backward()  # type: ignore[no-untyped-call]
+            added = {"loss": float(terms.loss.detach()), "logprob_gap": terms.logprob_gap, "entropy": terms.entropy}
+            for name, value in {**added, **terms.figures}.items():
+                sums[name] = sums.get(name, 0.0) + value
+            tokens += terms.num_tokens
+        if by_task:
+            by_task.take(task)
+    if by_task:
+        measured = by_task.finish()
+    else:
+        measured = {}
+        team.sum_gradients(optimizer.parameters)
     gathered = team.gather((sums, tokens))
     names = dict.fromkeys(name for part, _ in gathered for name in part)
     total = {name: sum(part.get(name, 0.0) for part, _ in gathered) for name in names}
@@ -124,7 +140,16 @@ def _step(
         "logprob_gap": total["logprob_gap"] / every,
         "entropy": total["entropy"] / every,
         "grad_norm": norm,
+        **measured,
     }
+
+
+def _task_gradients(optimizer: Optimizer, config: RLConfig, team: Team, number: int) -> TaskGradients | None:
+    """What reads the gradients task by task, in the updates in which that is wanted."""
+    wanted = config.interference
+    if not wanted or (wanted.method == "measure" and (number - 1) % wanted.every):
+        return None
+    return TaskGradients(optimizer.parameters, wanted, team, number)
 
 
 def _make_step(

@@ -28,7 +28,8 @@ def test_a_blanked_prompt_has_the_tokens_and_positions_of_the_true_one(source: s
         true, blank = encoded(sample), encoded(blank_sample(sample))
         assert torch.equal(true.tokens, blank.tokens) and torch.equal(true.positions, blank.positions)
         for seen, unseen in zip(true.patches, blank.patches, strict=True):
-            assert seen.shape == unseen.shape and float(unseen[0].std()) < float(seen.std()) / 4
+            assert seen.shape == unseen.shape
+            assert float(unseen.std(0).max()) < 0.02 < float(seen.std(0).max())  # all patches alike
 
 
 def test_a_grey_picture_is_made_once() -> None:
