@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mimovl.generate import Engine
@@ -56,7 +57,10 @@ class HeldoutMonitor:
     ) -> None:
         state = state or {}
         self.config = config
-        self.requests = [Request(sample, sampling) for sample in questions]
+        self.requests = [
+            Request(sample, replace(sampling, seed=sampling.seed * 1_000_003 + number))
+            for number, sample in enumerate(questions)
+        ]
         self._rewards: list[float] = list(state.get("rewards", []))
         self._askings: list[list[Any]] = [list(one) for one in state.get("askings", [])]
         self._fresh = False
