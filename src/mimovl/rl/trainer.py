@@ -193,13 +193,13 @@ def _train(
             )
             for group in sampled[: config.logged_groups]:
                 log.rollouts.write(**rollout_record(counters.step, group))
+        counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
+        counters.scale = scale.state_dict() if scale else {}
         if progress:
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
         if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
-            counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
-            counters.scale = scale.state_dict() if scale else {}
             save_training(out, {"model": engine.model}, optimizer, asdict(counters))
             saved = time.monotonic()
 
