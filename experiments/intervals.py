@@ -37,10 +37,9 @@ def interval(table: Any, *, seed: int = 0) -> Interval:
         raise ValueError(f"scores have shape {values.shape}; give a table of seeds × questions")
     rng = np.random.default_rng(seed)
     num_seeds, num_questions = values.shape
-    means = np.empty(RESAMPLES)
-    for place in range(RESAMPLES):
-        rows = rng.integers(num_seeds, size=num_seeds)
-        columns = rng.integers(num_questions, size=num_questions)
-        means[place] = values[rows][:, columns].mean()
+    # How often each seed and each question is in a resample, instead of the resample itself.
+    seeds = rng.multinomial(num_seeds, [1 / num_seeds] * num_seeds, size=RESAMPLES)
+    questions = rng.multinomial(num_questions, [1 / num_questions] * num_questions, size=RESAMPLES)
+    means = ((seeds @ values) * questions).sum(1) / (num_seeds * num_questions)
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high), tuple(map(float, values.mean(1))))

@@ -14,6 +14,7 @@ from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
 from mimovl.rl import RLConfig, train_policy
 from mimovl.rl import trainer as rl_trainer
+from mimovl.team import ALONE, run_team
 from mimovl.train import Optimizer
 from mimovl.types import Gold, Outcome, Sample, Verdict
 from tests import tiny
@@ -483,3 +484,31 @@ def test_a_damaged_resume_point_is_one_clear_error(improve, tmp_path) -> None:
     (tmp_path / "resume" / "resume.pt").write_bytes(b"?")
     with pytest.raises(CheckpointError, match=r"resume\.pt: cannot go on from it"):
         improve(tmp_path)
+
+
+# ---------------------------------------------------------------- a team
+
+
+def _in_a_team(team, checkpoint: Path, asked: list[Sample], out: Path) -> None:
+    changes = {"scale": "task", "interference": {"every": 2}, "monitors": BLANKED, "spikes": {"far_above": "skip"}}
+    train_policy(
+        load_checkpoint(checkpoint),
+        Processor.load(checkpoint),
+        asked,
+        config(steps=2, **changes),
+        out,
+        router=RewardRouter({"counting": is_three}),
+        heldout=asked[:3],
+        team=team,
+    )
+
+
+def test_a_team_is_told_by_its_monitors_what_one_process_is_told(tiny_trained, prompts, tmp_path) -> None:
+    """Blanked and held-out prompts are shared out like all others; sums of gradients differ in their last bits."""
+    _in_a_team(ALONE, tiny_trained, prompts, tmp_path / "one")
+    run_team(2, _in_a_team, (tiny_trained, prompts, tmp_path / "two"))
+    one, two = lines(tmp_path / "one")[0], lines(tmp_path / "two")[0]
+    for name in ("reward", "blanked_same_by_task", "blanked_reward_by_task", "heldout_reward", "kept_by_task"):
+        assert one[name] == two[name], name
+    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+    assert one.get("alerts") == two.get("alerts")
