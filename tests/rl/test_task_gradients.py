@@ -61,9 +61,7 @@ class Toy:
 
 def run(method: str, coordinates: int = 65_536, team: Team = ALONE, share: float = 1.0):
     toy = Toy()
-    by_task = TaskGradients(
-        toy.parameters, InterferenceConfig(method=method, coordinates=coordinates), team, number=1
-    )
+    by_task = TaskGradients(toy.parameters, InterferenceConfig(method=method, coordinates=coordinates), team, number=1)
     for task in toy.weights:
         toy.backward(task, share)
         by_task.take(task)

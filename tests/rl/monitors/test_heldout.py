@@ -36,8 +36,6 @@ class Policy:
         ]
 
 
-
-
 def says_right(sample: Sample, text: str) -> Verdict:
     return Verdict(float(text == "right"), Outcome.CORRECT if text == "right" else Outcome.WRONG)
 
