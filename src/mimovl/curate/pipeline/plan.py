@@ -50,7 +50,7 @@ class Part:
         return kind.model_validate_json(self.settings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """How much is held and done at once. All but ``attempts`` are part of what a curation is: they cut the shards."""
 
