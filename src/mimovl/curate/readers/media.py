@@ -113,7 +113,7 @@ def _read(path: Path, name: str, max_bytes: int) -> bytes:
         if (size := path.stat().st_size) > max_bytes:
             raise MediaError(f"{name}: {path} has {size:,} bytes, the limit is {max_bytes:,}", reason="too_large")
         return path.read_bytes()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MediaError(f"{name}: {os.fspath(path)[:300]} cannot be read ({error})", reason="missing_file") from None
 
 
