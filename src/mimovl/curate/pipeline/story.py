@@ -105,7 +105,7 @@ def find_curation(sample_id: str, below: Path) -> Path:
         UsageError: there is none, or several.
     """
     manifests = [path for depth in ("", "*/", "*/*/") for path in sorted(below.glob(f"{depth}{EVENTS_FILE}"))]
-    folders = list({path.resolve(): path.parent.parent for path in manifests}.values())
+    folders = list({path.resolve(): path.parent.parent for path in reversed(manifests)}.values())[::-1]
     found = [folder for folder in folders if _rows(folder, sample_id)]
     if len(found) == 1:
         return found[0]
