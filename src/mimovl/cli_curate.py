@@ -48,6 +48,19 @@ def _data() -> None:
     """Look at datasets."""
 
 
+@data_app.command("view")
+def data_view(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset folder; left as it is.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page; else DATASET.html beside the folder.")
+    ] = None,
+) -> None:
+    """Write a dataset as one HTML page: counts, drops, lengths, samples with their boxes; print its path."""
+    from mimovl.report.data_view import write_data_view
+
+    print(write_data_view(dataset, out))
+
+
 @curate_app.command("run")
 def curate_run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/curate-bccd.yaml.")],

@@ -215,6 +215,7 @@ def apply_step(
                 if one.id != sample.id:
                     events.add(one.id, step, "made", reason=sample.id)
             passed += result
+            tally.changed += result != [sample]
             tally.passed += len(result)
             tally.made += len(result) - 1
     return passed
