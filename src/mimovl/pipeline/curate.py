@@ -10,14 +10,12 @@ from mimovl.curate.pipeline.plan import Limits
 from mimovl.curate.pipeline.pool import Pool
 from mimovl.curate.pipeline.registry import real
 from mimovl.curate.pipeline.run import Outcome, curate
-from mimovl.curate.pipeline.tools import PlainTools
-from mimovl.pipeline.collect_config import ModelSource
 from mimovl.pipeline.curate_config import load_curation
+from mimovl.pipeline.curate_tools import make_tools
 from mimovl.pipeline.progress import Display
 from mimovl.recipe import recipe_hash
-from mimovl.types import Generate
 
-__all__ = ["make_tools", "run_curation"]
+__all__ = ["run_curation"]
 
 
 def run_curation(
@@ -39,6 +37,7 @@ def run_curation(
     out = Path(out)
     cache = Path(recipe.cache) if recipe.cache else out.with_name(f"{out.name}.cache")
     limits = Limits(**dict(recipe.limits))
+    models = {name: source.model_dump(mode="json") for name, source in recipe.models.items()}
     pool: Pool | None = None
     if recipe.ray is not None:
         from mimovl.curate.pipeline.ray_pool import RayWorkers
@@ -51,7 +50,7 @@ def run_curation(
                 [real(entry, "reader") for entry in recipe.read],
                 [real(entry, "step") for entry in recipe.steps],
                 out,
-                tools=partial(make_tools, cache.absolute(), recipe.seed, dict(recipe.models)),
+                tools=partial(make_tools, cache.absolute(), recipe.seed, models),
                 workers=recipe.workers,
                 pool=pool,
                 limits=limits,
@@ -63,14 +62,3 @@ def run_curation(
     finally:
         if pool is not None:
             pool.close()
-
-
-def make_tools(cache: Path, seed: int, models: dict[str, ModelSource]) -> PlainTools:
-    """A process's tools; models are loaded when a step asks for them."""
-    return PlainTools(cache, seed, {name: partial(_model, source, name) for name, source in models.items()})
-
-
-def _model(source: ModelSource, name: str) -> Generate:
-    from mimovl.pipeline.collect import LazyModel  # the engine and torch, which most curations do without
-
-    return LazyModel(source, f"models.{name}")
