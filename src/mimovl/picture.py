@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mimovl.errors import MediaError, MimovlError
 
@@ -23,6 +23,7 @@ __all__ = [
     "as_file",
     "decoding",
     "image_size",
+    "open_image",
     "opened",
     "png_chunks",
     "smart_resize",
@@ -114,6 +115,18 @@ def image_size(source: bytes | BinaryIO, *, name: str = "image") -> tuple[int, i
         if tagged and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
     return height, width
+
+
+def open_image(data: bytes, *, name: str = "image") -> Image.Image:
+    """Decode to RGB, upright, transparency over white.
+
+    Raises:
+        MediaError: empty, corrupt, truncated, or a decompression bomb; ``reason`` says which.
+    """
+    with decoding(name, "the picture is damaged", "corrupt_image"):
+        image = opened(data, name)
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
 
 
 def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:

@@ -19,9 +19,8 @@ def test_a_worker_imports_no_torch() -> None:
         "import sys, mimovl.pipeline.curate_tools, mimovl.curate.pipeline.work, mimovl.curate.picture_steps, "
         "mimovl.curate.deduplicate, mimovl.curate.readers.parquet; print('torch' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
-    )
+    environment = {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from mimovl.picture import decoding, image_size, opened, smart_resize, to_rgb
+from mimovl.picture import image_size, open_image, smart_resize
 
 __all__ = [
     "IMAGE_MEAN",
@@ -54,18 +54,6 @@ def resized_size(height: int, width: int, settings: ImageSettings) -> tuple[int,
     return smart_resize(
         height, width, factor=settings.factor, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
     )
-
-
-def open_image(data: bytes, *, name: str = "image") -> Image.Image:
-    """Decode to RGB, upright, transparency over white.
-
-    Raises:
-        MediaError: empty, corrupt, truncated, or a decompression bomb; ``reason`` says which.
-    """
-    with decoding(name, "the picture is damaged", "corrupt_image"):
-        image = opened(data, name)
-        image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
 
 
 def patchify(frames: list[Image.Image], size: tuple[int, int], settings: ImageSettings) -> torch.Tensor:
