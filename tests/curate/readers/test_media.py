@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mimovl.curate.readers.images import Images
-from mimovl.curate.readers.media import inside
+from mimovl.curate.readers.media import inside, picture_of
 from mimovl.errors import MediaError
+from mimovl.picture import image_size
 from tests.curate.readers.reading import encoded, write
 
 PNG = encoded()
@@ -81,3 +84,18 @@ def test_a_picture_of_too_many_bytes_is_not_read(folder: Path) -> None:
 def test_a_root_of_its_own_takes_the_place_of_the_files_folder(folder: Path, tmp_path: Path) -> None:
     assert Images(path=".", media_root=str(folder)).picture("a.png", tmp_path / "no", "x").data == PNG
     assert inside(folder, "a.png", "x") == folder / "a.png"
+
+
+@pytest.mark.parametrize("size", [(40, 30), (512, 511)])
+@pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"subsampling": 0}, {"comment": b"\xff\xe1 no tag"}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("turn", [0, 1, 6])
+def test_a_jpegs_size_is_what_pil_says(size: tuple[int, int], settings: dict[str, Any], mode: str, turn: int) -> None:
+    exif = Image.Exif()
+    if turn:
+        exif[0x0112] = turn
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, "JPEG", exif=exif, **settings)
+    media = picture_of(buffer.getvalue(), "x")
+    assert (media.height, media.width) == image_size(buffer.getvalue())
+    assert (media.width, media.height) == (size[::-1] if turn == 6 else size)

@@ -21,13 +21,17 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
+from mimovl.curate.jpeg_header import read_header
 from mimovl.curate.readers.fetch import Fetcher
 from mimovl.curate.step import Reader
 from mimovl.errors import MediaError
-from mimovl.picture import image_size
+from mimovl.picture import MAX_HEADER_PIXELS, image_size
 from mimovl.types import Media
 
 __all__ = ["MediaReader", "inside", "picture_of"]
+
+_APP1 = b"\xff\xe1"
+"""EXIF or XMP, either of which may say that a picture lies on its side."""
 
 
 class MediaReader(Reader):
@@ -86,8 +90,17 @@ def picture_of(data: bytes, name: str, max_bytes: int = 64 << 20) -> Media:
     """
     if len(data) > max_bytes:
         raise MediaError(f"{name}: {len(data):,} bytes, the limit is {max_bytes:,}", reason="too_large")
-    height, width = image_size(data, name=name)
+    height, width = _jpeg_size(data) or image_size(data, name=name)
     return Media(hashlib.sha256(data).hexdigest(), "image", data, width, height)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of an ordinary JPEG that says nothing of its orientation, a fifth of PIL's time; else None."""
+    header = read_header(data)
+    if header is None or header.process > 2 or not header.is_grey_or_ycc or data.find(_APP1, 0, header.scan) >= 0:
+        return None
+    area = header.width * header.height
+    return (header.height, header.width) if 0 < area <= MAX_HEADER_PIXELS else None
 
 
 def inside(root: Path, relative: str, name: str) -> Path:

@@ -58,13 +58,14 @@ class Parquet(RowReader):
             yield name, Dropped("unreadable_file", f"{path}: {problem}")
             return
         number = first
+        folder = Path(path).parent
         try:
             file = _opened(path)
             for batch in file.iter_batches(
                 self.batch_rows, row_groups=[group], columns=self._columns(file.schema_arrow.names), use_threads=False
             ):
                 for row in batch.to_pylist():
-                    yield self.record(row, f"{name}#{number}", Path(path).parent)
+                    yield self.record(row, f"{name}#{number}", folder)
                     number += 1
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             detail = (str(error).splitlines() or [""])[0]
