@@ -181,3 +181,24 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
     curate([Numbers()], [], tmp_path / "out", workers=0, limits=SMALL, progress=second)
     assert seen
+
+
+MEMORY = """
+import resource, sys
+from mimovl.curate.pipeline import curate
+from tests.curate.pipeline.parts import DropEven, Numbers, Shout
+if __name__ == "__main__":
+    curate([Numbers(count=int(sys.argv[2]), per_unit=200)], [Shout(), DropEven()], sys.argv[1], workers=1)
+    print(*(resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+"""
+
+
+def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(MEMORY)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    peaks = []
+    for count in (2_000, 20_000):
+        command = [sys.executable, tmp_path / "program.py", tmp_path / str(count), str(count)]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        peaks.append([int(word) for word in done.stdout.split()])
+    assert all(large < small + 40 for small, large in zip(*peaks, strict=True)), peaks  # MB
