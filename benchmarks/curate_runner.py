@@ -7,7 +7,8 @@ All read the same parquet files (ids, captions, JPEGs of 512²) with two process
 function. The pool comes in two kinds: ``pool`` does what ours does (records with their hashes and the pictures on the
 disk, bad rows listed), ``bare_pool`` writes ids and hashes alone and keeps no picture. Peers that are not installed are
 left out and said to be. Rates are pictures per second of wall time, after a warm-up that starts the processes where
-the side lets them live; ``cpu`` is CPU seconds per thousand pictures, which other work on the machine disturbs less.
+the side lets them live; ``cpu`` is CPU seconds per thousand pictures, which other work on the machine disturbs less
+(not known of Ray's processes, which are not ours).
 The last line is JSON; ``ratio`` is our rate over the pool's.
 """
 
@@ -17,6 +18,7 @@ import argparse
 import hashlib
 import io
 import json
+import logging
 import multiprocessing
 import os
 import resource
@@ -133,7 +135,9 @@ def ray_data(folder: Path, out: Path) -> int:
 def daft(folder: Path, out: Path) -> int:
     import daft
 
-    @daft.udf(return_dtype=daft.DataType.uint64(), concurrency=2)
+    daft.set_runner_native()
+
+    @daft.func.batch(return_dtype=daft.DataType.uint64(), batch_size=250)
     def hashed(images: Any) -> Any:
         return hash_images(images.to_pylist())
 
@@ -161,7 +165,7 @@ def main() -> None:
         "ours": ours,
     }
     if arguments.peers:
-        for name, side, module in (("ray_data", ray_data, "ray.data"), ("daft", daft, "daft")):
+        for name, side, module in (("daft", daft, "daft"), ("ray_data", ray_data, "ray.data")):
             try:
                 __import__(module)
                 sides[name] = side
@@ -170,7 +174,8 @@ def main() -> None:
         if "ray_data" in sides:
             import ray
 
-            ray.init(num_cpus=2, include_dashboard=False, logging_level="error")
+            ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
     rates: dict[str, float] = {}
     cpu: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
