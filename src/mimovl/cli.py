@@ -1,6 +1,7 @@
 """The command line: one verb a step.
 
     mimovl run recipes/tiny.yaml --out runs/tiny          everything, resumable
+    mimovl train recipes/small.yaml --out runs/small      its training stages alone, also under torchrun
     mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
@@ -33,12 +34,13 @@ from typer.core import TyperGroup
 
 from mimovl import __version__
 from mimovl.cli_curate import add_curation, progress_line
-from mimovl.errors import MimovlError, UsageError
+from mimovl.errors import MimovlError, Stopped, UsageError
 
 __all__ = ["app", "main"]
 
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
+    "train": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
     "curate": "run the same command again to resume: finished shards are kept",
     "reward": "run the same command again; a training goes on where it was",
@@ -54,6 +56,9 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output went away: typer leaves quietly
+        except Stopped as stop:
+            print(stop, file=sys.stderr)
+            raise typer.Exit(143) from None
         except (MimovlError, OSError) as error:
             if os.environ.get("MIMOVL_DEBUG") == "1":
                 traceback.print_exc()
@@ -86,6 +91,7 @@ add_curation(app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
+RunFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Override a value of the recipe; may be given again."),
@@ -110,13 +116,25 @@ def _options(
 @app.command()
 def run(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    out: RunFolder,
     overrides: Overrides = None,
 ) -> None:
     """Run a whole recipe: data, training stages, reinforcement learning, evaluation, report."""
     from mimovl.pipeline.run import run as run_recipe
 
     run_recipe(recipe, out, overrides or [])
+
+
+@app.command()
+def train(
+    recipe: RecipeFile,
+    out: RunFolder,
+    overrides: Overrides = None,
+) -> None:
+    """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
+    from mimovl.pipeline.train import train as train_recipe
+
+    train_recipe(recipe, out, overrides or [])
 
 
 @app.command()
@@ -167,16 +185,9 @@ def init(
     """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
     from mimovl.pipeline.assemble import assemble_checkpoint
 
-    summary = assemble_checkpoint(
-        vision,
-        language,
-        out,
-        seed=seed,
-        dtype=dtype,
-        shard_bytes=int(shard_gb * 10**9),
-        progress=progress_line("bytes") if sys.stderr.isatty() else None,
-    )
-    print(summary)
+    progress = progress_line("bytes") if sys.stderr.isatty() else None
+    options: dict[str, Any] = dict(seed=seed, dtype=dtype, shard_bytes=int(shard_gb * 10**9), progress=progress)
+    print(assemble_checkpoint(vision, language, out, **options))
 
 
 @app.command()

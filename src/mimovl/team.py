@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,8 +139,9 @@ def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T
             with _joined(0, size, store) as team:
                 return work(team, *arguments)
         except RuntimeError as error:  # gloo's word for a lost peer, which may still be ending
+            ended = wait([member.sentinel for member in members], timeout=30)
             for member in members:
-                member.join(timeout=2)
+                member.join(timeout=30 if member.sentinel in ended else 0)
             failed = [member for member in members if member.exitcode]
             if failed:
                 raise MimovlError(

@@ -102,7 +102,7 @@ def test_only_so_many_batches_are_made_ahead() -> None:
 
     iterator = iter(loader(read=slow_consumer_read, ahead=2))
     next(iterator)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     before = -1
     while before != len(read) and time.monotonic() < deadline:
         before = len(read)
@@ -280,7 +280,7 @@ def test_workers_prepare_only_so_many_batches(tmp_path: Path) -> None:
     iterator = iter(loader(workers=1, ahead=2, **reader(log=str(log))))
     next(iterator)
     before = -1
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while before != (read := len(log.read_text().splitlines())) and time.monotonic() < deadline:
         before = read
         time.sleep(0.5)

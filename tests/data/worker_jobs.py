@@ -30,7 +30,7 @@ def jobs(kind: str, about: Any, note: Note) -> Any:
         case "meet":  # done when the other has begun as well: only side by side
             folder, mine, other = about
             (folder / mine).touch()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not (met := (folder / other).exists()) and time.monotonic() < deadline:
                 time.sleep(0.01)
             return met

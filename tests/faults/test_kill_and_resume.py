@@ -37,7 +37,7 @@ run(recipe, out)
 def killed_at(folder: Path, title: str, step: int) -> None:
     """Run until a step of a stage, and not a moment longer."""
     arguments = [sys.executable, "-c", KILLS_ITSELF, str(folder / "micro.yaml"), str(folder / "out"), title, str(step)]
-    ended = subprocess.run(arguments, capture_output=True, timeout=120)
+    ended = subprocess.run(arguments, capture_output=True, timeout=600)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
@@ -46,7 +46,7 @@ def killed_when(folder: Path, file: str) -> None:
     arguments = [sys.executable, "-m", "mimovl.cli", "run", str(folder / "micro.yaml"), "--out", str(folder / "out")]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (folder / "out" / file).is_file() or b"\n" not in (folder / "out" / file).read_bytes():
             assert process.poll() is None and time.monotonic() < deadline, "it ended before it could be killed"
             time.sleep(0.001)

@@ -166,8 +166,8 @@ class EvaluateConfig(RecipeModel):
     """Evaluate always answering the training median, too (counts and boxes)."""
     modes: tuple[Literal["no_think", "thinking"], ...] = ("no_think", "thinking")
     """Asked without thought, with thought, or both."""
-    sampled: int = Field(default=0, ge=0)
+    sampled: int | None = Field(default=None, ge=1)
     """Before and after reinforcement learning, answer so many questions of each task a second time, sampled as in
-    reinforcement learning: its gain in the reward it maximises. 0 for none."""
+    reinforcement learning: its gain in the reward it maximises. Unset for none."""
     slots: int = Field(default=192, ge=1)
     """Sequences the engine runs at once."""

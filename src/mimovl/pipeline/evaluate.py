@@ -74,7 +74,8 @@ def evaluate_step(
         temperature: above 0, ``settings.sampled`` questions of a task are answered again at this temperature, into
             ``out/sampled``.
     """
-    sampled = min(settings.sampled, settings.questions.get(step, settings.sampled)) if temperature else 0
+    wanted = (settings.sampled or 0) if temperature > 0 else 0
+    sampled = min(wanted, settings.questions.get(step, wanted))
     if team.broadcast(team.leads and is_evaluated(out, checkpoint, sampled=sampled > 0)):
         return
     engine = TeamEngine(Engine(model, processor, slots=settings.slots), team)
