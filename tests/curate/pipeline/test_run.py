@@ -202,3 +202,19 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         peaks.append([int(word) for word in done.stdout.split()])
     assert all(large < small + 40 for small, large in zip(*peaks, strict=True)), peaks  # MB
+
+
+def test_a_step_that_decides_by_ids_meets_each_once(tmp_path: Path) -> None:
+    for workers in (0, 2):
+        out = tmp_path / str(workers)
+        outcome = curate(
+            [Numbers(count=30), Numbers(count=50)], [Shout(), OnePerPicture()], out, workers=workers, limits=SMALL
+        )
+        assert outcome.manifest["steps"][-1]["dropped"] == {"duplicate_id": 26}
+        assert outcome.manifest["steps"][2]["seen"] == 43
+    dataset = Dataset.open(tmp_path / "0")
+    assert dataset.ids == [f"n{n}" for n in range(40) if n % 7 != 3] + [
+        f"n{n}" for n in range(40, 50) if n % 7 != 3 and (n - 40) % 7 == 3
+    ]
+    assert len(dataset) + len(dataset.drops()) == 80
+    assert bytes_of(tmp_path / "0") == bytes_of(tmp_path / "2")

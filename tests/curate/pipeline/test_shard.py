@@ -15,6 +15,7 @@ from mimovl.curate.pipeline.shard import (
     read_chunks,
     read_facts,
     read_observed,
+    repeated_ids,
     shard_path,
     tallies_of,
 )
@@ -80,3 +81,11 @@ def test_a_shard_done_twice_is_the_first(tmp_path: Path) -> None:
             shard.write(chunks()[0], {})
             shard.close({})
     assert [path.name for path in (tmp_path / "segment-0").iterdir()] == ["000000"]
+
+
+def test_ids_that_come_again_are_found_across_tasks(tmp_path: Path) -> None:
+    for task, names in enumerate([["a", "b", "a"], [], ["c", "b"], ["a"]]):
+        with ShardWriter(shard_path(tmp_path, 0, task), {}, 5, Events(), last=True) as shard:
+            shard.write([caption(name, "x") for name in names], {})
+            shard.close({})
+    assert repeated_ids(tmp_path, 0, 4) == {0: [2], 2: [1], 3: [0]}

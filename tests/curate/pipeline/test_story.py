@@ -15,7 +15,7 @@ from tests.curate.pipeline.parts import Double, DropEven, Numbers, OnePerPicture
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "out"
+    out = tmp_path_factory.mktemp("runs") / "day" / "out"
     curate([Numbers()], [Shout(), OnePerPicture(), Double(), DropEven()], out, workers=0)
     return out
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from mimovl.curate.step import Dropped
 from mimovl.types import Sample
 
-__all__ = ["EVENT_SCHEMA", "Events", "Tally", "difference"]
+__all__ = ["DUPLICATE", "EVENT_SCHEMA", "Events", "Tally", "difference"]
 
 What = Literal["read", "changed", "split", "made", "dropped"]
 
@@ -29,6 +29,8 @@ EVENT_SCHEMA = pa.schema(
         ("detail", pa.string()),
     ]
 )
+DUPLICATE = Dropped("duplicate_id", "a sample before it has the same id; give each a name of its own")
+
 _EXCERPT = 120
 _DETAIL = 600
 

@@ -7,7 +7,6 @@ in the folder depends on time: two runs of a recipe give the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,10 +23,10 @@ import pyarrow.parquet as pq
 
 from mimovl import __version__
 from mimovl.atomic import AtomicDirectory
-from mimovl.curate.pipeline.events import EVENT_SCHEMA, Tally
+from mimovl.curate.pipeline.events import DUPLICATE, EVENT_SCHEMA, Tally
 from mimovl.curate.pipeline.plan import Plan, Task
 from mimovl.curate.pipeline.pool import Pool
-from mimovl.curate.pipeline.shard import EVENTS, RECORDS, Lying, media_of, shard_path
+from mimovl.curate.pipeline.shard import EVENTS, RECORDS, Lying, id_digest, media_of, shard_path
 from mimovl.store_format import (
     DROPPED_FILE,
     DROPPED_SCHEMA,
@@ -45,7 +44,6 @@ from mimovl.store_writer import git_revision
 __all__ = ["EVENTS_FILE", "Pack", "finish", "pack"]
 
 EVENTS_FILE = "explain/events.parquet"
-DUPLICATE = "duplicate_id"
 
 _ALONE_BYTES = 32 << 20
 """A tar of this size that is needed whole becomes a file of the dataset as it is."""
@@ -216,9 +214,8 @@ class _Assembly:
         self._choose(wanted)
         self._take_events(task, repeated)
         self.store.passed -= len(repeated)
-        self.store.dropped[DUPLICATE] += len(repeated)
-        if not self.store.dropped[DUPLICATE]:
-            del self.store.dropped[DUPLICATE]
+        if repeated:
+            self.store.dropped[DUPLICATE.reason] += len(repeated)
 
     def _take_records(self, table: pa.Table, known: Mapping[str, Lying], wanted: list[Lying]) -> None:
         self.num_records += table.num_rows
@@ -234,7 +231,7 @@ class _Assembly:
         self.records.write(table)
 
     def _is_new(self, sample_id: str) -> bool:
-        digest = hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+        digest = id_digest(sample_id)
         if digest in self._ids:
             return False
         self._ids.add(digest)
@@ -270,9 +267,8 @@ class _Assembly:
             for number in range(len(self.plan.segments))
         ]
         if repeated:
-            detail = "a sample before it has the same id; give each a name of its own"
             step = len(self.plan.steps)
-            rows = [(name, step, "dropped", DUPLICATE, detail) for name in repeated]
+            rows = [(name, step, "dropped", DUPLICATE.reason, DUPLICATE.detail) for name in repeated]
             arrays = [pa.array(c, type=k.type) for c, k in zip(zip(*rows, strict=True), EVENT_SCHEMA, strict=True)]
             tables.append(pa.table(arrays, schema=EVENT_SCHEMA))
         events = pa.concat_tables(tables)

@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,8 @@ class Segment:
     decide: int | None
     steps: tuple[int, ...]
     observe: int | None
+    unique: bool = False
+    """Of samples with one id all but the first go before anything else."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,13 @@ class Plan:
     drop_errors: bool = False
     """What a step raises drops the sample, instead of stopping the run."""
     allow_network: bool = False
+
+    def with_unique_ids(self) -> Plan:
+        """The same with a segment behind the first that takes out samples whose id came before, and observes anew."""
+        first, *rest = self.segments
+        unique = Segment(1, None, (), first.observe, unique=True)
+        later = [replace(segment, number=segment.number + 1) for segment in rest]
+        return replace(self, segments=(first, unique, *later))
 
     def about(self, tasks: Sequence[Task]) -> str:
         """A digest of all that the output depends on."""

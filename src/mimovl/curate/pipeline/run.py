@@ -25,9 +25,9 @@ from mimovl.curate.pipeline.events import Tally
 from mimovl.curate.pipeline.finish import finish
 from mimovl.curate.pipeline.plan import READ, Job, Limits, Plan, Task, make_plan
 from mimovl.curate.pipeline.pool import Here, Pool, Processes
-from mimovl.curate.pipeline.shard import read_facts, read_observed, tallies_of
+from mimovl.curate.pipeline.shard import read_facts, read_observed, repeated_ids, tallies_of
 from mimovl.curate.pipeline.tools import PlainTools
-from mimovl.curate.pipeline.work import decision_path, do_job
+from mimovl.curate.pipeline.work import decision_path, do_job, repeated_path
 from mimovl.curate.step import Reader, Step, Tools, WholeStep
 from mimovl.errors import UsageError
 from mimovl.store import Dataset
@@ -118,11 +118,13 @@ def curate(
 def _run(
     plan: Plan, tasks: Sequence[Task], out: Path, pool: Pool, about: str, recipe_hash: str, progress: Progress | None
 ) -> Outcome:
-    common = pickle.dumps(plan, protocol=5)
     clock = _Clock(plan, tasks, progress)
     tallies = {step: Tally() for step in range(-1, len(plan.steps) + 1)}
     firsts = [0] * len(tasks)
-    for segment in plan.segments:
+    segments = list(plan.segments)
+    while segments:
+        segment = segments.pop(0)
+        common = pickle.dumps(plan, protocol=5)
         chunks = [0] * len(tasks)
         done: list[dict[int, Tally]] = [{} for _ in tasks]
 
@@ -144,6 +146,14 @@ def _run(
             for step, tally in found.items():
                 tallies[step].add(tally)
         firsts = _sums(chunks)
+        if segment.number == 0 and segment.observe is not None:
+            # A step that decides by ids must meet each once; nearly always they are unique, and this costs nothing.
+            if repeated := repeated_ids(plan.work, 0, len(tasks)):
+                _write(repeated_path(plan.work), repeated)
+                plan = plan.with_unique_ids()
+                segments = list(plan.segments[1:])
+                clock.total += sum(task.items for task in tasks)
+                continue
         if segment.observe is not None:
             clock.say(f"settling {plan.labels[segment.observe]}")
             _settle(plan, segment.number, segment.observe, len(tasks))
@@ -161,10 +171,14 @@ def _settle(plan: Plan, segment: int, step: int, count: int) -> None:
     if path.exists():
         return
     whole = plan.steps[step].make()
-    decision = whole.settle(_observed(plan, segment, count), plan.tools())
+    _write(path, whole.settle(_observed(plan, segment, count), plan.tools()))
+
+
+def _write(path: Path, value: Any) -> None:
+    """Pickle a value, whole or not at all."""
     partial_path = path.with_name(f".{path.name}.{os.getpid()}")
     with open(partial_path, "wb") as file:
-        pickle.dump(decision, file, protocol=5)
+        pickle.dump(value, file, protocol=5)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial_path, path)

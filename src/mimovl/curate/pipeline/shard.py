@@ -4,6 +4,7 @@ records.parquet    rows of ``store_format``, a row group a chunk
 media.tar          pictures this segment brought, each once; those of earlier segments stay where they are
 media.parquet      where each of them lies
 events.parquet     what became of each sample (``events``)
+ids.npy            a digest of each sample's id
 observed.pickle    what a step that must see everything noted of each chunk
 facts.json         counts; written last
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -37,16 +39,18 @@ __all__ = [
     "MEDIA_INDEX",
     "RECORDS",
     "ShardWriter",
+    "id_digest",
     "media_of",
     "read_chunks",
     "read_facts",
     "read_observed",
+    "repeated_ids",
     "shard_path",
     "tallies_of",
 ]
 
 RECORDS, MEDIA, MEDIA_INDEX, EVENTS = "records.parquet", "media.tar", "media.parquet", "events.parquet"
-OBSERVED, FACTS = "observed.pickle", "facts.json"
+OBSERVED, IDS, FACTS = "observed.pickle", "ids.npy", "facts.json"
 
 
 def shard_path(work: Path, segment: int, task: int) -> Path:
@@ -95,6 +99,7 @@ class ShardWriter:
         self._observed = open(self._folder / OBSERVED, "wb")  # noqa: SIM115
         self._tar: Any = None
         self._media: dict[str, tuple[Any, ...]] = {}
+        self._ids: list[bytes] = []
         self.num_chunks = 0
         self.num_samples = 0
 
@@ -124,6 +129,7 @@ class ShardWriter:
             self._records.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMA))
             self.num_chunks += 1
             self.num_samples += len(rows)
+            self._ids += [id_digest(sample.id) for sample in stored]
         return stored
 
     def observe(self, observed: Any) -> None:
@@ -137,6 +143,7 @@ class ShardWriter:
         if self._tar is not None:
             self._tar.write(bytes(1024))
             self._tar.close()
+        np.save(self._folder / IDS, np.frombuffer(b"".join(self._ids), np.uint64).reshape(-1, 2))
         columns = list(zip(*self._media.values(), strict=True)) or [()] * len(MEDIA_SCHEMA)
         arrays = [pa.array(column, type=kind.type) for column, kind in zip(columns, MEDIA_SCHEMA, strict=True)]
         if self._media:
@@ -224,6 +231,25 @@ def read_chunks(work: Path, segment: int, task: int, known: Mapping[str, Lying])
         for group in range(file.metadata.num_row_groups):
             rows = file.read_row_group(group, use_threads=False).to_pylist()
             yield [row_to_sample(row, {key: media(key) for key in row["media"]}) for row in rows]
+
+
+def id_digest(sample_id: str) -> bytes:
+    """Sixteen bytes that stand for an id."""
+    return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+
+
+def repeated_ids(work: Path, segment: int, count: int) -> dict[int, list[int]]:
+    """By task, the places of samples whose id a sample before them has."""
+    parts = [np.load(shard_path(work, segment, task) / IDS) for task in range(count)]
+    starts = np.cumsum([0, *map(len, parts)])
+    digests = np.concatenate([np.empty((0, 2), np.uint64), *parts])
+    order = np.lexsort((np.arange(len(digests)), digests[:, 1], digests[:, 0]))
+    same = (digests[order][1:] == digests[order][:-1]).all(axis=1)
+    found: dict[int, list[int]] = {}
+    for place in np.sort(order[1:][same]).tolist():
+        task = int(np.searchsorted(starts, place, side="right")) - 1
+        found.setdefault(task, []).append(place - int(starts[task]))
+    return found
 
 
 def read_observed(work: Path, segment: int, task: int) -> Iterator[Any]:

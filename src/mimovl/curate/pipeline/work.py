@@ -11,14 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mimovl.curate.pipeline.events import Events, difference
+from mimovl.curate.pipeline.events import DUPLICATE, Events, difference
 from mimovl.curate.pipeline.plan import Job, Plan
 from mimovl.curate.pipeline.shard import ShardWriter, media_of, read_chunks, read_facts, shard_path
 from mimovl.curate.step import Apply, Dropped, Reader, Result, Step, Tools, WholeStep
 from mimovl.errors import MimovlError, UsageError
 from mimovl.types import Sample
 
-__all__ = ["Opened", "apply_step", "decision_path", "do_job", "opened"]
+__all__ = ["Opened", "apply_step", "decision_path", "do_job", "opened", "repeated_path"]
 
 _READ = -1
 
@@ -48,6 +48,11 @@ def opened(plan: bytes) -> Opened:
 def decision_path(work: Path, step: int) -> Path:
     """Where the decision of a step that saw everything lies."""
     return work / f"decision-{step}.pickle"
+
+
+def repeated_path(work: Path) -> Path:
+    """Where it is written which samples have an id that came before."""
+    return work / "repeated.pickle"
 
 
 class Opened:
@@ -80,6 +85,8 @@ class Opened:
                 chunks = self._read(job, events)
             else:
                 chunks = read_chunks(plan.work, job.segment - 1, task.number, known)
+            if segment.unique:
+                chunks = self._unique(chunks, task.number, events)
             for number, chunk in enumerate(chunks, job.first_chunk):
                 hashed = {key: media for sample in chunk for key, media in sample.media.items()}
                 samples = chunk
@@ -92,6 +99,22 @@ class Opened:
                     if segment.observe is not None and stored:
                         shard.observe(self._observe(segment.observe, stored))
             return shard.close({})
+
+    def _unique(self, chunks: Iterator[list[Sample]], task: int, events: Events) -> Iterator[list[Sample]]:
+        """Chunks without the samples whose id came before."""
+        repeated = set(pickle.loads(repeated_path(self.plan.work).read_bytes()).get(task, ()))
+        store = len(self.plan.steps)
+        place = 0
+        for chunk in chunks:
+            fresh = []
+            for sample in chunk:
+                if place in repeated:
+                    events.drop(sample.id, store, DUPLICATE)
+                    events.tally(store).seen += 1
+                else:
+                    fresh.append(sample)
+                place += 1
+            yield fresh
 
     def _observe(self, step: int, samples: Sequence[Sample]) -> Any:
         whole = self.steps[step]
