@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from mimovl.errors import MissingExtraError, RecipeError
 from mimovl.pipeline.curate import run_curation
 from mimovl.store import Dataset
+
+ROOT = Path(__file__).parent.parent.parent
+PHOTOS = Path(os.environ.get("MIMOVL_BCCD", ROOT.parent / "shared" / "data" / "bccd"))
 
 OWN = """
 from typing import Literal
@@ -70,3 +74,36 @@ def test_ray_is_asked_for_by_the_recipe(tmp_path: Path) -> None:
     except ImportError:
         with pytest.raises(MissingExtraError, match=r"mimovl\[ray\]"):
             run_curation(recipe(tmp_path, "ray: {workers: 2}"), tmp_path / "out")
+
+
+def test_urls_are_asked_for_only_where_the_command_allows_it(tmp_path: Path) -> None:
+    row = {"caption": "x", "image": "http://127.0.0.1:9/a.png"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "r.yaml").write_text(f"name: x\nread: [{{reader: jsonl, path: {tmp_path}/a.jsonl}}]\n")
+    for workers in (0, 1):
+        shut = run_curation(tmp_path / "r.yaml", tmp_path / f"shut{workers}", [f"workers={workers}"])
+        assert shut.manifest["counts"]["dropped"] == {"network_off": 1}
+        out = tmp_path / f"open{workers}"
+        opened = run_curation(tmp_path / "r.yaml", out, [f"workers={workers}"], allow_network=True)
+        assert opened.manifest["counts"]["dropped"] == {"private_address": 1}
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"the 304 microscope photos are not at {PHOTOS}; set MIMOVL_BCCD")
+def test_the_shipped_recipe_runs_on_real_photos(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for name in ("BloodImage_00001", "BloodImage_00007"):
+        (copies / f"again-{name}.jpg").write_bytes((PHOTOS / "images" / f"{name}.jpg").read_bytes() + b" ")
+        (copies / f"again-{name}.xml").write_bytes((PHOTOS / "annotations" / f"{name}.xml").read_bytes())
+    (copies / "torn.jpg").write_bytes((PHOTOS / "images" / "BloodImage_00002.jpg").read_bytes()[:999])
+    (copies / "torn.xml").write_bytes((PHOTOS / "annotations" / "BloodImage_00002.xml").read_bytes())
+    recipe = (ROOT / "recipes" / "curate-bccd.yaml").read_text()
+    recipe = recipe.replace("photos/, source: bccd}", f"{PHOTOS}, source: bccd}}\n  - {{reader: voc, path: {copies}}}")
+    (tmp_path / "r.yaml").write_text(recipe)
+    outcome = run_curation(tmp_path / "r.yaml", tmp_path / "out", ["workers=0"])
+    rows = {row["step"]: row for row in outcome.manifest["steps"]}
+    assert rows["read"]["seen"] == 307 and sum(rows["read"]["dropped"].values()) == 1
+    assert rows["deduplicate"]["dropped"] == {"near_duplicate": 2}
+    assert outcome.manifest["counts"]["kept"] >= 304 and {"counting", "grounding"} <= set(
+        outcome.manifest["counts"]["by_task"]
+    )
