@@ -218,3 +218,20 @@ def test_a_step_that_decides_by_ids_meets_each_once(tmp_path: Path) -> None:
     ]
     assert len(dataset) + len(dataset.drops()) == 80
     assert bytes_of(tmp_path / "0") == bytes_of(tmp_path / "2")
+
+
+@pytest.mark.parametrize("moment", ["settling one_per_picture", "writing the dataset", "packing media 2"])
+def test_stopped_while_it_settles_or_writes_it_goes_on(tmp_path: Path, moment: str) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(done: float, total: float, text: str) -> None:
+        if moment in text:
+            raise Stopped
+
+    curate([Numbers()], STEPS, tmp_path / "whole", workers=0, limits=SMALL)
+    with pytest.raises(Stopped):
+        curate([Numbers()], STEPS, tmp_path / "out", workers=0, limits=SMALL, progress=stop)
+    assert not (tmp_path / "out").exists()
+    curate([Numbers()], STEPS, tmp_path / "out", workers=0, limits=SMALL)
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
