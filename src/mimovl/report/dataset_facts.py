@@ -114,8 +114,9 @@ def dataset_page(dataset: Dataset, *, cards: int = CARDS) -> DatasetPage:
     manifest = dataset.manifest
     counts = manifest["counts"]
     notes = list(dataset.damaged.values())
-    figures, constant, measured = _lengths(dataset, notes)
-    shown, card_tasks = _gallery(dataset, cards, notes)
+    measured = _drawn(dataset)
+    figures, constant, by_task = _lengths(dataset, measured, notes)
+    shown, card_tasks = _gallery(dataset, by_task, cards, notes)
     drops = _drawn_drops(dataset, notes)
     dropped = sum(counts["dropped"].values())
     numbers = [
@@ -138,7 +139,7 @@ def dataset_page(dataset: Dataset, *, cards: int = CARDS) -> DatasetPage:
         num_drops=integer(dropped),
         figures=figures,
         constant=constant,
-        measured=measured,
+        measured=_of_how_many(len(measured), len(dataset)),
         cards=shown,
         card_tasks=card_tasks,
         stamp=f"mimovl {manifest.get('mimovl', '')} · dataset".replace("  ", " "),
@@ -195,16 +196,17 @@ def _drawn_drops(dataset: Dataset, notes: list[str]) -> list[Drop]:
     return [Drop(clip_text(d.id, 200), d.reason.replace("_", " "), clip_text(d.detail, 300), d.step) for d in found]
 
 
-def _peeked(dataset: Dataset, numbers: Sequence[int], notes: list[str]) -> Iterator[Sample]:
+def _peeked(dataset: Dataset, numbers: Sequence[int], notes: list[str]) -> Iterator[tuple[int, Sample]]:
+    """The samples that can be read, without their pictures."""
     for number in numbers:
         try:
-            yield dataset.peek(number)[0]
+            yield number, dataset.peek(number)[0]
         except MimovlError as error:
             notes.append(str(error))
 
 
-def _lengths(dataset: Dataset, notes: list[str]) -> tuple[list[Figure], str, str]:
-    """Histograms of samples of row groups drawn at random."""
+def _drawn(dataset: Dataset) -> list[int]:
+    """Numbers of the samples of row groups drawn at random: all of a small dataset."""
     groups = list(zip(dataset.starts, dataset.starts[1:], strict=False))
     random.Random(SEED).shuffle(groups)
     numbers: list[int] = []
@@ -212,13 +214,27 @@ def _lengths(dataset: Dataset, notes: list[str]) -> tuple[list[Figure], str, str
         if len(numbers) >= MEASURED:
             break
         numbers += range(begin, end)
+    return sorted(numbers)
+
+
+def _of_how_many(some: int, every: int) -> str:
+    of = "all" if some == every else f"{integer(some)} of {integer(every)}"
+    return f"Measured on {of} samples." if some else ""
+
+
+def _lengths(
+    dataset: Dataset, numbers: Sequence[int], notes: list[str]
+) -> tuple[list[Figure], str, dict[str, list[int]]]:
+    """Histograms, what is the same in all, and the samples' numbers by task."""
+    by_task: dict[str, list[int]] = {}
     characters: list[float] = []
     answers: list[float] = []
     turns: list[float] = []
     pictures: list[float] = []
     sides: list[float] = []
     ratios: list[float] = []
-    for sample in _peeked(dataset, sorted(numbers), notes):
+    for number, sample in _peeked(dataset, numbers, notes):
+        by_task.setdefault(sample.task, []).append(number)
         texts = [message.text for message in sample.messages]
         characters.append(sum(map(len, texts)))
         answers += [len(m.text) for m in sample.messages if m.role == "assistant" and m.text]
@@ -244,27 +260,19 @@ def _lengths(dataset: Dataset, notes: list[str]) -> tuple[list[Figure], str, str
         chart = histogram(title, values, unit=unit.partition(",")[0], css=css)
         if chart is not None:
             figures.append(Figure(title, f"median {compact(median(values))} {unit}".strip(), chart, css))
-    of = "all" if len(numbers) == len(dataset) else f"{integer(len(numbers))} of {integer(len(dataset))}"
-    return figures, "; ".join(constant), f"Measured on {of} samples." if numbers else ""
+    return figures, "; ".join(constant), by_task
 
 
 def _gallery(
-    dataset: Dataset, cards: int, notes: list[str]
+    dataset: Dataset, by_task: Mapping[str, list[int]], cards: int, notes: list[str]
 ) -> tuple[list[SampleCard], list[tuple[str, str, str, int]]]:
-    by_task: dict[str, list[int]] = {}
-    try:
-        for number, record in enumerate(dataset.records):
-            by_task.setdefault(record.task, []).append(number)
-    except MimovlError as error:
-        notes.append(str(error))
-        return [], []
     each = min(max(cards // max(len(by_task), 1), _PER_TASK[0]), _PER_TASK[1])
     pictures = Pictures([dataset.path])
     shown, tasks = [], []
     for task in in_order(by_task):
         numbers = by_task[task]
         chosen = sorted(random.Random(f"{SEED} {task!a}").sample(numbers, min(each, len(numbers))))
-        made = [_card(sample, pictures) for sample in _peeked(dataset, chosen, notes)]
+        made = [_card(sample, pictures) for _, sample in _peeked(dataset, chosen, notes)]
         shown += made
         tasks.append((task, task_name(task), task_class(task), len(made)))
     return shown, tasks
