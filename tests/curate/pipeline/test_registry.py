@@ -25,7 +25,7 @@ def test_every_name_is_a_class_that_says_it_and_documents_its_fields(key: str, n
     kind = load_object(place, name)
     assert issubclass(kind, (Step, WholeStep) if key == "step" else Reader)  # type: ignore[arg-type]
     assert kind.model_fields[key].default == name  # type: ignore[attr-defined]
-    assert undocumented_fields(kind) == []  # type: ignore[arg-type]
+    assert set(undocumented_fields(kind)) <= {f"{kind.__name__}.{key}"}  # type: ignore[arg-type]
 
 
 def test_an_entry_is_told_by_its_name_and_a_class_of_ones_own_by_its_place() -> None:
