@@ -142,7 +142,7 @@ def main() -> None:
         short = pack(config, 2 * args.sample, args.sample, args.side, seed=1)
         with torch.no_grad():
             expected = float(language_model_loss(load_checkpoint(start), short).total)
-        loss = spread.loss(model, short.to(device))
+        loss = spread.loss(model, short.to(device), language_model_loss)
         loss.total.backward()
         for parameter in model.parameters():
             parameter.grad = None
@@ -157,7 +157,7 @@ def main() -> None:
             flops = count_flops(config, Load.of_batch(batch, config), checkpointing=args.checkpointing)
             wait(device)
             began = time.perf_counter()
-            loss = spread.loss(model, batch.to(device))
+            loss = spread.loss(model, batch.to(device), language_model_loss)
             spread.backward(loss.total / loss.num_tokens, last=True)
             spread.gradients(optimizer, seen=True)
             optimizer.step()

@@ -62,3 +62,20 @@ def test_help_names_the_verbs() -> None:
     assert "explain" in invoke("curate", "--help")[1] and "view" in invoke("data", "--help")[1]
     code, _, error = invoke("curate", "no.yaml", "--out", "x")
     assert code == 2 and error.startswith("error: no.yaml: no such file")
+
+
+def test_metadata_are_built_from_corpora_and_titles(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a polar bear\n" * 25 + "a red house by the sea\n" * 400, encoding="utf-8")
+    (tmp_path / "titles.txt").write_text("蒙娜丽莎\n", encoding="utf-8")
+    out = tmp_path / "metadata.tsv"
+    asked = ("--corpus", tmp_path / "texts.txt", "--titles", tmp_path / "titles.txt", "--out", out)
+    code, said, error = invoke("curate", "metadata", *asked, "--pmi", 4)
+    assert (code, error) == (0, f"{tmp_path / 'texts.txt'}: 425 texts\n")
+    assert said.startswith(f"{out}: ") and "1 zh title" in said and "from 425 texts, 1 titles" in said
+    assert "polar bear\ten\tbigram\t25\t" in out.read_text(encoding="utf-8")
+
+
+def test_metadata_from_nothing_are_one_line(tmp_path: Path) -> None:
+    code, _, error = invoke("curate", "metadata", "--out", tmp_path / "m.tsv")
+    assert code == 2
+    assert error == "error: metadata come from something: give --corpus or --titles, each may be given again\n"

@@ -107,3 +107,21 @@ def test_the_shipped_recipe_runs_on_real_photos(tmp_path: Path) -> None:
     assert outcome.manifest["counts"]["kept"] >= 304 and {"counting", "grounding"} <= set(
         outcome.manifest["counts"]["by_task"]
     )
+
+
+def test_the_caption_steps_run_by_their_names_and_keep_the_same_whatever_the_chunks(tmp_path: Path) -> None:
+    texts = [f"an old bridge over river number {n}" for n in range(40)] + ["click here to see all of our things"] * 20
+    texts += ["there is a thing. " * 20, "IMG_0001.jpg", "这是一座很老的桥，桥下有一条河"]
+    rows = [json.dumps({"id": f"c{n}", "caption": text}, ensure_ascii=False) for n, text in enumerate(texts)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    (tmp_path / "r.yaml").write_text(
+        f"name: x\nworkers: 0\nread: [{{reader: jsonl, path: {tmp_path}/a.jsonl, unit_bytes: 500}}]\n"
+        "steps:\n  - {step: caption_text}\n  - {step: text_duplicates, copies: 3, likeness: 1}\n"
+        "  - {step: caption_language}\n  - {step: caption_repetition}\n"
+    )
+    found = []
+    for number, limits in enumerate(([], ["limits.task_items=1", "limits.chunk_items=7"])):
+        outcome = run_curation(tmp_path / "r.yaml", tmp_path / str(number), limits)
+        assert outcome.manifest["steps"][2]["dropped"] == {"text_duplicate": 17}
+        found.append(Dataset.open(tmp_path / str(number)).ids)
+    assert found[0] == found[1] and 40 <= len(found[0]) <= 44

@@ -113,29 +113,40 @@ def torchrun(arguments: list[object], *, script: Path | None = None) -> subproce
     )
 
 
-def test_under_torchrun_killed_and_resumed_it_gives_the_losses_of_one_process(tiny_trained, tmp_path) -> None:
-    """Parameters divided by FSDP2; gloo on the CPU."""
+@pytest.fixture
+def divided(tiny_trained: Path, tmp_path: Path) -> Path:
+    """The stages of a recipe whose parameters FSDP2 divides; gloo on the CPU."""
     values = micro.recipe(tiny_trained, parallel={"fsdp": "full"}, rl=None, evaluate={})
     for stage in values["stages"]:
         stage["packs"] = 2
-    path = micro.write(tmp_path / "micro.yaml", values)
-    out, script = tmp_path / "out", tmp_path / "kills_itself.py"
-    script.write_text(KILLS_ITSELF, encoding="utf-8")
-    killed = torchrun([path, "--out", out], script=script)
-    assert killed.returncode and not (out / "2-general" / "done.json").exists(), killed.stderr
-    before = micro.lines(out / "2-general" / "metrics.jsonl")
-    assert len(before) == 3
-    resumed = torchrun([path, "--out", out])
-    assert resumed.returncode == 0, resumed.stderr
-    assert micro.lines(out / "2-general" / "metrics.jsonl")[: len(before) - 1] == before[:-1]
-    values.pop("parallel")
-    train(micro.write(tmp_path / "alone.yaml", values), tmp_path / "alone")
+    return micro.write(tmp_path / "divided.yaml", values)
+
+
+def test_under_torchrun_it_gives_the_losses_of_one_process(divided: Path, tmp_path: Path) -> None:
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    ended = torchrun([divided, "--out", out])
+    assert ended.returncode == 0, ended.stderr
+    train(divided, alone, ["parallel.fsdp=off"])
     for stage in STAGES:
-        ours, theirs = (micro.lines(folder / stage / "metrics.jsonl") for folder in (out, tmp_path / "alone"))
-        assert [line["tokens"] for line in ours] == [line["tokens"] for line in theirs]
+        ours, theirs = (micro.lines(folder / stage / "metrics.jsonl") for folder in (out, alone))
+        assert [line["tokens"] for line in ours] == [line["tokens"] for line in theirs] and ours
         # Stage 2 is Muon's, whose bfloat16 iteration widens differences of rounding.
         tolerance = 1e-5 if stage == "1-projector" else 1e-3
         assert [line["loss"] for line in ours] == pytest.approx([line["loss"] for line in theirs], rel=tolerance)
+
+
+@pytest.mark.engines
+def test_under_torchrun_killed_it_goes_on_to_the_bit(divided: Path, tmp_path: Path) -> None:
+    """Takes two starts of torchrun; what a killed team goes on from, checkpoint_distributed's tests show."""
+    out, script = tmp_path / "out", tmp_path / "kills_itself.py"
+    script.write_text(KILLS_ITSELF, encoding="utf-8")
+    killed = torchrun([divided, "--out", out], script=script)
+    assert killed.returncode and not (out / "2-general" / "done.json").exists(), killed.stderr
+    before = micro.lines(out / "2-general" / "metrics.jsonl")
+    assert len(before) == 3
+    resumed = torchrun([divided, "--out", out])
+    assert resumed.returncode == 0, resumed.stderr
+    assert micro.lines(out / "2-general" / "metrics.jsonl")[: len(before) - 1] == before[:-1]
 
 
 def test_what_does_not_fit_the_processes_is_refused_before_data_are_made(recipe, tmp_path) -> None:

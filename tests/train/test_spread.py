@@ -53,6 +53,8 @@ def test_packs_come_one_by_one_and_the_last_is_known() -> None:
 
 
 def test_a_stage_is_arranged_before_it_trains_and_saved_where_its_spread_says(tmp_path: Path) -> None:
+    """What the spike watch remembers is saved too."""
+    stage = tiny.stage(steps=6, spikes={"far_above": "skip", "window": 8, "deviations": 0.01}, save_seconds=1e-9)
     arranged: list[object] = []
     model = tiny.model()
 
@@ -62,7 +64,7 @@ def test_a_stage_is_arranged_before_it_trains_and_saved_where_its_spread_says(tm
                 tiny.model() if progress is None else model,
                 tiny.processor(),
                 tiny.mixed(),
-                tiny.stage(steps=4, save_seconds=1e-9),
+                stage,
                 out,
                 seed=1,
                 progress=progress,
@@ -74,6 +76,8 @@ def test_a_stage_is_arranged_before_it_trains_and_saved_where_its_spread_says(tm
     assert arranged == [model]
     assert (tmp_path / "cut" / "resume").is_dir() and not (tmp_path / "cut" / "resume" / "resume.pt").exists()
     train(tmp_path / "cut")
-    train_stage(tiny.model(), tiny.processor(), tiny.mixed(), tiny.stage(steps=4), tmp_path / "whole", seed=1)
-    assert spread_work.losses(tmp_path / "cut") == spread_work.losses(tmp_path / "whole")
+    train_stage(tiny.model(), tiny.processor(), tiny.mixed(), stage, tmp_path / "whole", seed=1)
+    names = ("loss", "grad_norm_by_part", "skipped")
+    assert spread_work.figures(tmp_path / "cut", *names) == spread_work.figures(tmp_path / "whole", *names)
+    assert spread_work.figures(tmp_path / "whole", "skipped")[-1] != [0]
     assert not (tmp_path / "cut" / "resume").exists()

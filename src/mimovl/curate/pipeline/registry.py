@@ -23,10 +23,17 @@ __all__ = ["READERS", "STEPS", "choice", "real"]
 
 STEPS: dict[str, str] = {
     "ask_objects": "mimovl.curate.ask_objects:AskObjects",
+    "balance": "mimovl.curate.caption:Balance",
+    "caption_language": "mimovl.curate.caption:CaptionLanguage",
+    "caption_repetition": "mimovl.curate.caption:CaptionRepetition",
+    "caption_text": "mimovl.curate.caption:CaptionText",
     "check_pictures": "mimovl.curate.picture_steps:CheckPictures",
     "decontaminate": "mimovl.curate.leaks:Decontaminate",
     "deduplicate": "mimovl.curate.deduplicate:Deduplicate",
     "hash_pictures": "mimovl.curate.picture_steps:HashPictures",
+    "picture_duplicates": "mimovl.curate.caption:PictureDuplicates",
+    "recaption": "mimovl.curate.caption:Recaption",
+    "text_duplicates": "mimovl.curate.caption:TextDuplicates",
 }
 """Name of a step → its class."""
 

@@ -128,20 +128,19 @@ def _run(
         chunks = [0] * len(tasks)
         done: list[dict[int, Tally]] = [{} for _ in tasks]
 
-        def note(number: int, facts: dict[str, Any], chunks: list[int] = chunks, done: Any = done) -> None:
+        def note(number: int, facts: dict[str, Any], fresh: bool, chunks: list[int] = chunks, done: Any = done) -> None:
             chunks[number] = facts["chunks"]
             done[number] = tallies_of(facts)
-            clock.tick(tasks[number].items, facts["samples"], done[number])
+            clock.tick(tasks[number].items, facts["samples"], done[number], fresh=fresh)
 
         todo = []
         for task in tasks:
             if (facts := read_facts(plan.work, segment.number, task.number)) is not None:
-                clock.skip(task.items)
-                note(task.number, facts)
+                note(task.number, facts, fresh=False)
             else:
                 todo.append(Job(segment.number, task, firsts[task.number]))
         for job, facts in pool.run(do_job, common, todo):
-            note(job.task.number, facts)
+            note(job.task.number, facts, fresh=True)
         for found in done:
             for step, tally in found.items():
                 tallies[step].add(tally)
@@ -251,18 +250,17 @@ class _Clock:
         self.progress = progress
         self.total = max(1, sum(task.items for task in tasks)) * len(plan.segments)
         self.done = 0
-        self.skipped = 0
+        self.records = 0
         self.dropped = 0
         self.started = time.monotonic()
         self.text = ""
 
-    def skip(self, items: int) -> None:
-        self.skipped += items
-
-    def tick(self, items: int, samples: int, tallies: dict[int, Tally]) -> None:
+    def tick(self, items: int, samples: int, tallies: dict[int, Tally], *, fresh: bool) -> None:
         self.done += items
+        if fresh:  # those of an earlier run were not done just now
+            self.records += max([samples, *(tally.seen for tally in tallies.values())])
         self.dropped += sum(tally.dropped.total() for tally in tallies.values())
-        rate = (self.done - self.skipped) / max(time.monotonic() - self.started, 1e-3)
+        rate = self.records / max(time.monotonic() - self.started, 1e-3)
         self.text = f"{rate:,.0f} records/s, {self.dropped:,} dropped"
         self.say("")
 
