@@ -188,7 +188,7 @@ def _drawn_drops(dataset: Dataset, notes: list[str]) -> list[Drop]:
     by_reason: dict[tuple[str, str], list[Drop]] = {}
     for drop in drops:
         by_reason.setdefault((drop.step, drop.reason), []).append(drop)
-    each = max(_PER_TASK[0], DROPS // max(len(by_reason), 1))
+    each = min(max(_PER_TASK[0], DROPS // max(len(by_reason), 1)), _PER_TASK[1])
     found = []
     for key, some in by_reason.items():
         chosen = random.Random(f"{SEED} {key!a}").sample(range(len(some)), min(each, len(some)))

@@ -12,7 +12,7 @@ from html import escape
 from markupsafe import Markup
 
 from mimovl.report.chart import HEIGHT, WIDTH, svg
-from mimovl.report.format import compact, integer
+from mimovl.report.format import compact, integer, significant
 from mimovl.report.scale import linear_scale
 
 __all__ = ["bins_of", "histogram"]
@@ -85,7 +85,7 @@ def histogram(title: str, values: Sequence[float], *, unit: str = "", css: str =
         low, high = edges[0], edges[-1]
         value = low * (high / low) ** share if grows else low + share * (high - low)
         if share == 0.5 or len(counts) > 1:
-            label = compact(round(value)) if abs(value) >= 1 else compact(max(value, 0.0))
+            label = compact(round(value)) if value >= 100 else significant(max(value, 0.0), 2)
             label += f" {unit}" if share == 1.0 and unit else ""
             at = _LEFT + share * (right - _LEFT)
             body.append(f'<text x="{at:.1f}" y="{bottom + 14}" text-anchor="{anchor}">{escape(label)}</text>')
