@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -20,17 +21,22 @@ from mimovl.data import Processor
 from mimovl.errors import DataError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
-from mimovl.reward import RewardRouter
-from mimovl.rl.advantage import group_advantages, is_informative
+from mimovl.reward.router import Rewards
+from mimovl.rl.advantage import is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
+from mimovl.rl.monitors import MonitorsConfig, Watch
 from mimovl.rl.prompts import PromptSource
+from mimovl.rl.reward_scale import RewardScale
+from mimovl.rl.rewards import check_rewards, open_rewards, reward_groups
+from mimovl.rl.rollout_log import rollout_record
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
 from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
-from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample
+from mimovl.train.spikes import SpikeConfig, SpikeWatch
+from mimovl.types import Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["train_policy"]
 
@@ -44,6 +50,12 @@ class _Counters:
     seconds: float = 0.0
     easy: list[str] = field(default_factory=list)
     """Names of the prompts in the easy pool."""
+    spikes: dict[str, Any] = field(default_factory=dict)
+    """What the spike watch remembers."""
+    monitors: dict[str, Any] = field(default_factory=dict)
+    """What the monitors remember."""
+    scale: dict[str, Any] = field(default_factory=dict)
+    """What the scale of the advantages remembers of each task."""
 
 
 def train_policy(
@@ -53,7 +65,8 @@ def train_policy(
     config: RLConfig,
     out: Path,
     *,
-    router: RewardRouter | None = None,
+    router: Rewards | None = None,
+    heldout: Sequence[Sample] = (),
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
@@ -67,7 +80,8 @@ def train_policy(
         prompts: samples ending with a user turn, with gold.
         config: what to do.
         out: the step's folder.
-        router: rewards; by task and gold if None.
+        router: rewards; those that ``config.rewards`` asks for if None.
+        heldout: prompts that are never trained on, for the monitor that asks some now and then.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
@@ -75,10 +89,11 @@ def train_policy(
 
     Raises:
         DataError: a prompt cannot be used or rewarded.
+        TrainingError: a loss or gradient is no number, or too high, and the policy says stop.
+        UsageError: a reward service refuses, or does not answer.
     """
     if is_finished(out):
         return load_checkpoint(out / "model")
-    router = router or RewardRouter()
     source = PromptSource(prompts, config, seed=seed)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
@@ -86,14 +101,24 @@ def train_policy(
     optimizer = Optimizer(trained, rates, config.optimizer, team=team)
     reference = build_reference(model, config)  # before a resume point changes the parameters
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
+    spikes = SpikeWatch(config.spikes or SpikeConfig(), out, team.leads, **counters.spikes)
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:
+        stack.enter_context(closing(spikes))
+        rewards = router or stack.enter_context(open_rewards(config.rewards))
+        if config.rewards and not router:
+            check_rewards(prompts, list(config.tasks), rewards)
+        watch = _watch(config, heldout, engine, counters, out, team, seed)
+        if watch:
+            stack.enter_context(closing(watch))
         easy = EasyPool(config.easy_share, seed=seed, names=counters.easy)
         log = None
         if team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
-        _train(engine, source, easy, router, optimizer, reference, config, counters, log, out, progress, team)
+        scale = RewardScale(config.scale, counters.scale) if config.scale else None
+        state = (spikes, watch, scale, config, counters)
+        _train(engine, source, easy, rewards, optimizer, reference, *state, log, out, progress, team)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -101,6 +126,7 @@ def train_policy(
         "trained": list(config.train),
         "learning_rate": dict(config.learning_rate),
         "length": config.max_tokens,
+        "skipped": spikes.skipped,
     }
     finish_step(out, model, processor.files(), done, team=team)
     return model
@@ -110,9 +136,12 @@ def _train(
     engine: Engine,
     source: PromptSource,
     easy: EasyPool,
-    router: RewardRouter,
+    rewards: Rewards,
     optimizer: Optimizer,
     reference: VisionLanguageModel | None,
+    spikes: SpikeWatch,
+    watch: Watch | None,
+    scale: RewardScale | None,
     config: RLConfig,
     counters: _Counters,
     log: _Log | None,
@@ -124,18 +153,26 @@ def _train(
     saved = time.monotonic()
     while counters.step < config.steps:
         started = time.monotonic()
-        groups, sampled = _collect(engine, source, easy, router, config, counters, team)
+        groups, sampled = _collect(engine, source, easy, rewards, config, counters, team)
         generated = time.monotonic()
+        if scale:
+            scale.apply(list({id(group): group for group in (*sampled, *groups)}.values()))
+        if watch:
+            watch.ask(counters.step + 1, engine, sampled, rewards, team)
+        asked = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
         )
-        figures = update_policy(engine, optimizer, groups, config, factor, team, reference)
         counters.step += 1
+        figures = update_policy(
+            engine, optimizer, groups, config, factor, team, reference, spikes=spikes, number=counters.step
+        )
         finished = time.monotonic()
         counters.seconds += finished - started
         reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
         tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
         if log:
+            found = watch.look(counters.step, sampled, figures) if watch else {}
             log.metrics.write(
                 step=counters.step,
                 steps=config.steps,
@@ -144,13 +181,20 @@ def _train(
                 length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
                 groups_sampled=len(sampled),
                 groups_kept=len(groups),
+                kept_by_task=_kept_by_task(sampled, config.min_spread),
                 **figures,
+                skipped=spikes.skipped,
+                **found,
                 tokens_per_second=tokens / (generated - started),
                 seconds=counters.seconds,
                 seconds_generate=generated - started,
-                seconds_update=finished - generated,
+                seconds_update=finished - asked,
+                **({"seconds_monitors": asked - generated} if watch else {}),
             )
-            _log_rollouts(log.rollouts, counters.step, sampled, config.logged_groups)
+            for group in sampled[: config.logged_groups]:
+                log.rollouts.write(**rollout_record(counters.step, group))
+        counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
+        counters.scale = scale.state_dict() if scale else {}
         if progress:
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
@@ -158,6 +202,42 @@ def _train(
         if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
             save_training(out, {"model": engine.model}, optimizer, asdict(counters))
             saved = time.monotonic()
+
+
+def _watch(
+    config: RLConfig,
+    heldout: Sequence[Sample],
+    engine: Engine,
+    counters: _Counters,
+    out: Path,
+    team: Team,
+    seed: int,
+) -> Watch | None:
+    """The monitors as they stood, if any are wanted."""
+    monitors = config.monitors or MonitorsConfig()
+    if not monitors.enabled:
+        return None
+    return Watch(
+        monitors,
+        out,
+        dtype=str(engine.model.dtype).removeprefix("torch."),
+        sampling=SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed),
+        heldout=heldout,
+        tasks=list(config.tasks),
+        seed=seed,
+        writes=team.leads,
+        step=counters.step,
+        state=counters.monitors,
+    )
+
+
+def _kept_by_task(sampled: Sequence[RolloutGroup], spread: float) -> dict[str, float]:
+    """The share of each task's prompts that can teach something: where the policy stands between 0 and 1."""
+    kept: dict[str, list[float]] = {}
+    for group in sampled:
+        informative = is_informative([rollout.reward for rollout in group.rollouts], spread=spread)
+        kept.setdefault(group.request.sample.task, []).append(float(informative))
+    return {task: _mean(values) for task, values in sorted(kept.items())}
 
 
 class _Log:
@@ -177,7 +257,7 @@ def _collect(
     engine: Engine,
     source: PromptSource,
     easy: EasyPool,
-    router: RewardRouter,
+    rewards: Rewards,
     config: RLConfig,
     counters: _Counters,
     team: Team,
@@ -191,15 +271,12 @@ def _collect(
         requests = source.draw(counters.draws, max(1, count), easy if config.easy_share else None)
         counters.draws += len(requests)
         mine = team.share(requests)
-        rolled = [
-            _group(request, completions, router, counters.step)
-            for request, completions in zip(mine, engine.generate(mine), strict=True)
-        ]
+        rolled = reward_groups(mine, engine.generate(mine), rewards, counters.step)
         for group in team.merge(rolled):
             sampled.append(group)
-            rewards = [rollout.reward for rollout in group.rollouts]
-            easy.note(group.request.sample.id, rewards)
-            if not config.dynamic_sampling or is_informative(rewards, spread=config.min_spread):
+            earned = [rollout.reward for rollout in group.rollouts]
+            easy.note(group.request.sample.id, earned)
+            if not config.dynamic_sampling or is_informative(earned, spread=config.min_spread):
                 kept.append(group)
         if len(kept) >= config.groups:
             break
@@ -210,17 +287,6 @@ def _collect(
             "to learn from; check the rewards, or choose prompts the policy sometimes solves"
         )
     return kept[: config.groups], sampled
-
-
-def _group(request: Request, completions: Sequence[Completion], router: RewardRouter, version: int) -> RolloutGroup:
-    """A prompt's completions with their rewards and advantages."""
-    verdicts = [router.score(request.sample, completion) for completion in completions]
-    advantages = group_advantages([verdict.score for verdict in verdicts])
-    rollouts = [
-        Rollout(completion, verdict.score, verdict, advantage)
-        for completion, verdict, advantage in zip(completions, verdicts, advantages, strict=True)
-    ]
-    return RolloutGroup(request, rollouts, policy_version=version)
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -234,26 +300,3 @@ def _by_task(groups: Sequence[RolloutGroup], value: Callable[[Rollout], float]) 
     for group in groups:
         collected.setdefault(group.request.sample.task, []).extend(value(rollout) for rollout in group.rollouts)
     return {task: _mean(values) for task, values in sorted(collected.items())}
-
-
-def _log_rollouts(log: MetricsLog, step: int, groups: Sequence[RolloutGroup], count: int) -> None:
-    """A few groups of the step, for people to read."""
-    for group in groups[:count]:
-        sample, gold = group.request.sample, group.request.sample.gold
-        log.write(
-            step=step,
-            task=sample.task,
-            sample_id=sample.id,
-            prompt=sample.messages[-1].text + (" /no_think" if group.request.thinking is False else ""),
-            media=list(sample.media),
-            gold=gold and {"kind": gold.kind, "answer": gold.answer, "options": dict(gold.options)},
-            completions=[
-                {
-                    "text": rollout.completion.text,
-                    "reward": rollout.reward,
-                    "advantage": rollout.advantage,
-                    "outcome": rollout.verdict.outcome.value,
-                }
-                for rollout in group.rollouts
-            ],
-        )
