@@ -52,26 +52,29 @@ class RayWorkers:
             MimovlError: a job's worker died ``attempts`` times, or what the job raised.
         """
         ray = self._ray
+        # Ray tries again by itself when it sees a worker die; what it loses otherwise is handed out again here.
         remote = ray.remote(num_cpus=1, max_retries=self.attempts - 1)(function)
         shared = ray.put(common)
         waiting = iter(jobs)
-        running: dict[Any, J] = {}
+        running: dict[Any, tuple[J, int]] = {}
         try:
             while True:
                 for job in islice(waiting, self.workers + 2 - len(running)):
-                    running[remote.remote(shared, job)] = job
+                    running[remote.remote(shared, job)] = job, 1
                 if not running:
                     return
                 done, _ = ray.wait(list(running), num_returns=1)
                 for reference in done:
-                    running.pop(reference)
+                    job, tries = running.pop(reference)
                     try:
                         yield ray.get(reference)
                     except ray.exceptions.RayTaskError as error:
                         cause = error.cause
                         raise (cause if isinstance(cause, MimovlError) else error) from None
                     except ray.exceptions.RayError as error:
-                        raise MimovlError(f"Ray could not do a task: {error}") from None
+                        if tries == self.attempts:
+                            raise MimovlError(f"Ray lost a task {tries} times: {error}") from None
+                        running[remote.remote(shared, job)] = job, tries + 1
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
