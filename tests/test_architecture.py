@@ -32,10 +32,10 @@ ARROWS: dict[str, set[str]] = {
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
     "plan": {"model"},
     "train": {"data", "model", "team", "plan"},
-    "reward": {"verify", "model", "data", "recipe_load"},
+    "reward": {"verify", "model", "data", "recipe_load", "load_object"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
-    "curate": {"data", "picture", *STORE},
+    "curate": {"data", "picture", "recipe_load", "load_object", *STORE},
     "report": {"evaluate", *STORE},
     # What models prefer, as pairs; how well a reward model tells, with evaluation's intervals. It sees generation only
     # as the ``Generate`` protocol and training not at all.
@@ -47,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
     "store_writer": {"store_format", "atomic"},
     "byte_range": set(),
     "picture": set(),
+    "load_object": set(),
     "store": {"store_format", "store_writer", "byte_range"},
     "recipe_yaml": set(),
     "recipe_schema": {"recipe_yaml"},

@@ -11,6 +11,7 @@
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
+    mimovl curate RECIPE --out DIR                        sources and steps → a dataset, resumable
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
     mimovl reward serve --port 8000                       rewards over HTTP
     mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
@@ -41,6 +42,7 @@ _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
     "train": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
+    "curate": "run the same command again to resume: finished shards are kept",
     "reward": "run the same command again; a training goes on where it was",
     "preference": "run the same command again to resume: answers and rankings so far are kept",
 }

@@ -77,6 +77,8 @@ class Drop:
     id: str
     reason: str
     detail: str
+    step: str = ""
+    """Of a curation, the step that left it out."""
 
 
 class Dataset(Sequence[Sample]):

@@ -33,7 +33,7 @@ from mimovl.store_format import (
 )
 from mimovl.types import Media, Sample
 
-__all__ = ["DatasetWriter"]
+__all__ = ["DatasetWriter", "git_revision"]
 
 _GROUP_ROWS = 1024
 _GROUP_CHARACTERS = 8 << 20
@@ -146,7 +146,7 @@ class DatasetWriter:
             "version": VERSION,
             "mimovl": __version__,
             "recipe_hash": self._recipe_hash,
-            "git_revision": _git_revision(),
+            "git_revision": git_revision(),
             "counts": {
                 "kept": len(self._ids),
                 "dropped": dict(sorted(self._reasons.items())),
@@ -240,7 +240,7 @@ class _Table:
         self._rows, self._characters = [], 0
 
 
-def _git_revision() -> str:
+def git_revision() -> str:
     """Revision of the checkout this code runs from; empty where it was installed without one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mimovl.errors import RecipeError, UsageError
-from mimovl.reward.service_config import ServiceConfig, load_object, load_service_config
+from mimovl.reward.service_config import ServiceConfig, load_service_config
 
 
 def written(folder: Path, text: str) -> Path:
@@ -58,22 +58,6 @@ def test_a_slip_is_named_with_file_line_and_field(tmp_path: Path, text: str, mes
 def test_a_task_has_a_function_or_a_model_and_not_both(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="service.yaml: task 'a' stands under functions and under models"):
         load_service_config(written(tmp_path, "functions: {a: b.py:c}\nmodels: {a: {load: b.py:c}}"))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("haiku", "functions.x: write 'haiku' as package.module:function or file.py:function"),
-        ("no.such.module:f", r"functions.x: no.such.module cannot be imported \(ModuleNotFoundError"),
-        ("{folder}/none.py:f", "functions.x: no such file .*none.py"),
-        ("{folder}/broken.py:f", r"functions.x: .*broken.py cannot be imported \(SyntaxError"),
-        ("mimovl.suggest:naerest", "mimovl.suggest has no function 'naerest'; did you mean 'nearest'"),
-    ],
-)
-def test_what_cannot_be_loaded_is_named_with_its_field(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "broken.py").write_text("def (\n")
-    with pytest.raises(UsageError, match=message):
-        load_object(name.format(folder=tmp_path), "functions.x")
 
 
 def test_a_model_that_cannot_score_is_named() -> None:

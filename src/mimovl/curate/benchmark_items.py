@@ -32,8 +32,12 @@ class BenchmarkItem:
     texts: tuple[str, ...] = ()
 
 
-def read_items(path: Path | str) -> Iterator[BenchmarkItem]:
+def read_items(path: Path | str, *, pictures: bool = True) -> Iterator[BenchmarkItem]:
     """The items of a folder or file.
+
+    Args:
+        path: of it.
+        pictures: false leaves out a folder of pictures, which asks nothing in words.
 
     Raises:
         UsageError: there is nothing there, or no picture in the folder.
@@ -50,7 +54,7 @@ def read_items(path: Path | str) -> Iterator[BenchmarkItem]:
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if not files:
             raise UsageError(f"{path} holds no dataset and no picture ({', '.join(sorted(SUFFIXES))})")
-        for file in files:
+        for file in files if pictures else ():
             yield BenchmarkItem(str(path), str(file.relative_to(path)), (file.read_bytes(),))
 
 

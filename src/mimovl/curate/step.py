@@ -100,6 +100,8 @@ class Unit:
     name: str
     where: Any
     """What the reader needs to find it; picklable and small."""
+    items: int = 128
+    """About how many records it holds, where the reader can tell: small pieces are read together."""
 
 
 class Reader(RecipeModel, ABC):

@@ -7,17 +7,13 @@ Equal to the Hugging Face processor's output (tests/parity); no torchvision.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from mimovl.errors import MediaError
-from mimovl.picture import as_file, decoding, opened, to_rgb
+from mimovl.picture import image_size, open_image, smart_resize
 
 __all__ = [
     "IMAGE_MEAN",
@@ -34,8 +30,6 @@ IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 """Channel statistics of CLIP, which Qwen2.5-VL keeps."""
 
-MAX_ASPECT_RATIO = 200
-_PNG_EXIF = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,107 +49,11 @@ class ImageSettings:
         return self.patch_size * self.merge_size
 
 
-def smart_resize(
-    height: int,
-    width: int,
-    *,
-    factor: int = 28,
-    min_pixels: float = 56 * 56,
-    max_pixels: float = 4096 * 28 * 28,
-) -> tuple[int, int]:
-    """The size a picture is given: sides divisible by ``factor``, area within bounds, proportions kept.
-
-    Source: Qwen2-VL's reference preprocessing (``smart_resize``).
-
-    Returns:
-        Height and width in pixels.
-
-    Raises:
-        MediaError: one side is more than 200 times the other, or a side is not positive.
-    """
-    if min(height, width) < 1:
-        raise MediaError(f"a picture of {width}×{height} pixels has no area", reason="empty_image")
-    if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
-        raise MediaError(
-            f"a picture of {width}×{height} pixels is more than {MAX_ASPECT_RATIO} times longer than wide",
-            reason="aspect_ratio",
-        )
-    new_height = round(height / factor) * factor
-    new_width = round(width / factor) * factor
-    if new_height * new_width > max_pixels:
-        beta = math.sqrt(height * width / max_pixels)
-        new_height = max(factor, math.floor(height / beta / factor) * factor)
-        new_width = max(factor, math.floor(width / beta / factor) * factor)
-    elif new_height * new_width < min_pixels:
-        beta = math.sqrt(min_pixels / (height * width))
-        new_height = math.ceil(height * beta / factor) * factor
-        new_width = math.ceil(width * beta / factor) * factor
-    return new_height, new_width
-
-
 def resized_size(height: int, width: int, settings: ImageSettings) -> tuple[int, int]:
     """:func:`smart_resize` with the bounds of ``settings``."""
     return smart_resize(
         height, width, factor=settings.factor, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels
     )
-
-
-def image_size(source: bytes | BinaryIO, *, name: str = "image") -> tuple[int, int]:
-    """Height and width as shown (after EXIF rotation), read from the header without decoding.
-
-    Args:
-        source: the picture's bytes, or a file open for reading, of which little more than the header is read.
-        name: used in errors.
-
-    Raises:
-        MediaError: empty, unreadable, or a header that claims more pixels than anyone should decode.
-    """
-    with decoding(name, "the picture is damaged", "corrupt_image"):
-        image = opened(source, name)
-        tagged = image.format != "TIFF"  # PIL has turned the size of those already
-        # A PNG may keep its EXIF behind the pixels, and PIL decodes them to look for it: look first whether it has any.
-        if image.format == "PNG" and (tagged := _png_has_exif(as_file(source))):
-            image = opened(source, name)
-        width, height = image.size
-        if tagged and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
-            width, height = height, width
-    return height, width
-
-
-def open_image(data: bytes, *, name: str = "image") -> Image.Image:
-    """Decode to RGB, upright, transparency over white.
-
-    Raises:
-        MediaError: empty, corrupt, truncated, or a decompression bomb; ``reason`` says which.
-    """
-    with decoding(name, "the picture is damaged", "corrupt_image"):
-        image = opened(data, name)
-        image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
-
-
-def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and size of each chunk of a PNG, with the file at the chunk's data."""
-    place = 8
-    while len(head := _read_at(file, place, 8)) == 8:
-        size = int.from_bytes(head[:4], "big")
-        yield head[4:], size
-        place += 12 + size
-
-
-def _png_has_exif(file: BinaryIO) -> bool:
-    """Whether a chunk may say which way the picture is up."""
-    for kind, size in png_chunks(file):
-        if kind == b"eXIf":
-            return True
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and file.read(min(size, 79)).startswith(_PNG_EXIF):
-            return True
-    return False
-
-
-def _read_at(file: BinaryIO, place: int, size: int) -> bytes:
-    file.seek(place)
-    return file.read(size)
 
 
 def patchify(frames: list[Image.Image], size: tuple[int, int], settings: ImageSettings) -> torch.Tensor:

@@ -12,18 +12,14 @@ Every key has a default. Paths are relative to the file.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 from pydantic import Field, field_validator
 
 from mimovl.errors import UsageError
+from mimovl.load_object import load_object
 from mimovl.recipe_load import load_model
 from mimovl.recipe_model import RecipeModel
 from mimovl.reward.router import MICRO_BATCH, RewardFunction, RewardModel
@@ -167,32 +163,3 @@ def load_service_config(path: Path | str | None, *, workers: int | None = None) 
 def _beside(folder: Path, name: str) -> str:
     file, colon, attribute = name.rpartition(":")
     return f"{folder / file}:{attribute}" if colon and file.endswith(".py") else name
-
-
-def load_object(name: str, field: str) -> Callable[..., Any]:
-    """Import what ``package.module:function`` or ``file.py:function`` names.
-
-    Raises:
-        UsageError: it is not there; names ``field``.
-    """
-    source, colon, attribute = name.rpartition(":")
-    if not colon or not source or not attribute:
-        raise UsageError(f"{field}: write {name!r} as package.module:function or file.py:function")
-    try:
-        if source.endswith(".py"):
-            module_name = "mimovl_reward_file" + re.sub(r"\W", "_", source)
-            spec = importlib.util.spec_from_file_location(module_name, source)
-            assert spec is not None and spec.loader is not None
-            module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(source)
-    except FileNotFoundError:
-        raise UsageError(f"{field}: no such file {source}") from None
-    except Exception as error:  # whatever the user's module raises while it is imported
-        raise UsageError(f"{field}: {source} cannot be imported ({type(error).__name__}: {error})") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        public = [word for word in vars(module) if not word.startswith("_")]
-        raise UsageError(f"{field}: {source} has no function {attribute!r}{nearest(attribute, public)}")
-    return cast(Callable[..., Any], found)

@@ -26,7 +26,6 @@ from mimovl.curate.readers.voc_samples import (
     to_heldout_samples,
     to_training_samples,
 )
-from mimovl.data.image import ImageSettings
 from mimovl.errors import DataError, UsageError
 from mimovl.store import DatasetWriter, Drop
 from mimovl.suggest import nearest
@@ -78,7 +77,7 @@ def import_voc(
     split: Path | str | None = None,
     seed: int = 0,
     names: Mapping[str, str] | None = None,
-    max_pixels: int = ImageSettings.max_pixels,
+    max_pixels: int = 4096 * 28 * 28,
     source: str = "voc",
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportSummary:

@@ -22,8 +22,8 @@ from pathlib import Path
 from PIL import Image
 
 from mimovl.curate.phash import phash64
-from mimovl.data.image import image_size, open_image, smart_resize
 from mimovl.errors import DataError, MediaError
+from mimovl.picture import image_size, open_image, smart_resize
 from mimovl.store import Drop
 
 __all__ = ["IMAGE_SUFFIXES", "FoundFiles", "VocObject", "VocPhoto", "find_files", "read_photo"]

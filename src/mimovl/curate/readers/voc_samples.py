@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mimovl.curate.readers.voc import VocPhoto
-from mimovl.data.chat_template import NO_THINK, think
-from mimovl.data.image import smart_resize
 from mimovl.errors import DataError
+from mimovl.picture import smart_resize
 from mimovl.types import Gold, Media, Message, Part, Sample
 
 __all__ = ["VocQuestion", "build_questions", "load_media", "plural", "to_heldout_samples", "to_training_samples"]
@@ -111,6 +110,8 @@ def to_training_samples(
     The order of the questions is drawn from ``seed`` and the photo's name; ``meta["golds"]`` of a photo's first one
     holds the right answer to each question, for baselines that need the training data's distribution.
     """
+    from mimovl.data.chat_template import NO_THINK, think  # torch comes with it, which readers do without
+
     order = random.Random(f"{seed}:{photo.name}").sample(list(questions), len(questions))
     golds = {one.question: {"kind": one.gold.kind, "answer": one.gold.answer} for one in questions}
     samples = []
