@@ -23,8 +23,9 @@ from tests.interrupt import Interrupt, Plug
 FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
+    *("groups_started", "idle", "waste", "truncated", "dropped"),
 }
-TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update"}
+TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update", "groups_started", "idle", "waste"}
 
 
 def config(**changes: object) -> RLConfig:
@@ -125,18 +126,18 @@ def test_prompts_without_pictures_teach_a_frozen_language_model_nothing(improve,
 def test_every_update_is_one_step_on_rollouts_of_the_very_parameters_it_changes(improve, tmp_path, monkeypatch) -> None:
     events: list[tuple[str, float]] = []
     model: list[VisionLanguageModel] = []
-    generate, step = Engine.generate, Optimizer.step
+    submit, step = Engine.submit, Optimizer.step
 
-    def spied_generate(self, requests, **options):
+    def spied_submit(self, request):
         model[:] = [self.model]
         events.append(("generate", _checksum(self.model)))
-        return generate(self, requests, **options)
+        return submit(self, request)
 
     def spied_step(self, factor=1.0):
         events.append(("step", _checksum(model[0])))
         return step(self, factor)
 
-    monkeypatch.setattr(Engine, "generate", spied_generate)
+    monkeypatch.setattr(Engine, "submit", spied_submit)
     monkeypatch.setattr(Optimizer, "step", spied_step)
     improve(tmp_path, steps=3)
     updates = [place for place, (kind, _) in enumerate(events) if kind == "step"]
@@ -175,8 +176,9 @@ def test_dynamic_sampling_keeps_exactly_the_informative_groups(improve, tmp_path
     collect = rl_trainer._collect
 
     def spy(*arguments):
-        seen.append(collect(*arguments))
-        return seen[-1]
+        batch = collect(*arguments)
+        seen.append((batch.kept, batch.sampled))
+        return batch
 
     monkeypatch.setattr(rl_trainer, "_collect", spy)
     improve(tmp_path, steps=3, groups=5, samples=4, max_rounds=2)
@@ -196,7 +198,13 @@ def test_rewards_that_differ_by_less_than_the_least_spread_are_drawn_again(impro
     nearly = RewardRouter({"counting": lambda sample, text: Verdict(1 - len(text) % 7 / 50, Outcome.CORRECT)})
     seen: list[tuple[list, list]] = []
     collect = rl_trainer._collect
-    monkeypatch.setattr(rl_trainer, "_collect", lambda *all_: seen.append(collect(*all_)) or seen[-1])
+
+    def spy(*arguments):
+        batch = collect(*arguments)
+        seen.append((batch.kept, batch.sampled))
+        return batch
+
+    monkeypatch.setattr(rl_trainer, "_collect", spy)
     improve(tmp_path, router=nearly, steps=3, groups=5, samples=2, min_spread=0.2)
 
     def spread(group) -> float:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
+from mimovl.rl.rollout_config import RolloutConfig
 from mimovl.train.config import OptimizerConfig, PartName
 
 __all__ = ["Normaliser", "RLConfig", "VanillaConfig"]
@@ -58,6 +59,8 @@ class RLConfig(RecipeModel):
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)
     """Rounds of sampling before an update goes ahead with the groups it has."""
+    rollout: RolloutConfig = RolloutConfig()
+    """How rollouts are collected: round by round by default, or seamlessly."""
     easy_share: Share = 0.0
     """Share of prompts drawn from those that are always solved, which are left out otherwise (MiMo-7B: 0.1); 0 treats
     them like any other."""

@@ -13,26 +13,31 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from mimovl.data import Processor
-from mimovl.errors import DataError
-from mimovl.generate import Engine
+from mimovl.generate import Engine, RolloutEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
-from mimovl.reward import RewardRouter
-from mimovl.rl.advantage import group_advantages, is_informative
+from mimovl.reward import RewardRouter, Rewards
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
+from mimovl.rl.ledger import Failure
 from mimovl.rl.prompts import PromptSource
+from mimovl.rl.queue_state import load_queue, save_queue
+from mimovl.rl.reward_queue import ThreadedRewards
+from mimovl.rl.seamless import Batch, Collector
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
 from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
-from mimovl.types import Completion, Request, Rollout, RolloutGroup, Sample
+from mimovl.types import Request, Rollout, RolloutGroup, Sample
 
 __all__ = ["train_policy"]
+
+QUEUE_FILE = "resume/queue.pt"
 
 
 @dataclass
@@ -44,6 +49,8 @@ class _Counters:
     seconds: float = 0.0
     easy: list[str] = field(default_factory=list)
     """Names of the prompts in the easy pool."""
+    share: float | None = None
+    """Of groups that can teach something, as rollouts have shown it."""
 
 
 def train_policy(
@@ -53,7 +60,8 @@ def train_policy(
     config: RLConfig,
     out: Path,
     *,
-    router: RewardRouter | None = None,
+    router: Rewards | None = None,
+    rollouts: RolloutEngine | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
@@ -67,7 +75,8 @@ def train_policy(
         prompts: samples ending with a user turn, with gold.
         config: what to do.
         out: the step's folder.
-        router: rewards; by task and gold if None.
+        router: rewards; by task and gold if None. Called from ``rollout.reward_workers`` threads.
+        rollouts: what answers, if not the embedded engine; it is handed the parameters before every step.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
@@ -93,7 +102,16 @@ def train_policy(
         if team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
-        _train(engine, source, easy, router, optimizer, reference, config, counters, log, out, progress, team)
+        rollout = config.rollout
+        rewards = ThreadedRewards(
+            router, workers=rollout.reward_workers, seconds=rollout.reward_seconds, tries=rollout.reward_tries
+        )
+        stack.enter_context(closing(rewards))
+        forbidden = frozenset(model.config.visual_token_ids)
+        collector = Collector(rollouts or engine, source, easy, rewards, config, team=team, forbidden=forbidden)
+        _train(engine, collector, optimizer, reference, config, counters, log, out, progress, team)
+    if team.leads:
+        (out / QUEUE_FILE).unlink(missing_ok=True)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -108,9 +126,7 @@ def train_policy(
 
 def _train(
     engine: Engine,
-    source: PromptSource,
-    easy: EasyPool,
-    router: RewardRouter,
+    collector: Collector,
     optimizer: Optimizer,
     reference: VisionLanguageModel | None,
     config: RLConfig,
@@ -121,10 +137,12 @@ def _train(
     team: Team,
 ) -> None:
     """The updates that are left, each on rollouts of its own, with a resume point now and then."""
-    saved = time.monotonic()
+    save = _Save(out, engine.model, optimizer, counters, config.save_seconds)
     while counters.step < config.steps:
         started = time.monotonic()
-        groups, sampled = _collect(engine, source, easy, router, config, counters, team)
+        collector.engine.refresh(engine.model)
+        batch = _collect(collector, counters, out, save)
+        groups, sampled = batch.kept, batch.sampled
         generated = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
@@ -144,6 +162,7 @@ def _train(
                 length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
                 groups_sampled=len(sampled),
                 groups_kept=len(groups),
+                **batch.figures,
                 **figures,
                 tokens_per_second=tokens / (generated - started),
                 seconds=counters.seconds,
@@ -151,76 +170,86 @@ def _train(
                 seconds_update=finished - generated,
             )
             _log_rollouts(log.rollouts, counters.step, sampled, config.logged_groups)
+            for request, failure in batch.dropped:
+                log.drop(counters.step, request, failure)
         if progress:
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
-        if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
-            save_training(out, {"model": engine.model}, optimizer, asdict(counters))
-            saved = time.monotonic()
+        if team.leads and save.due and counters.step < config.steps:
+            save.training()
+
+
+class _Save:
+    """The resume point, between updates and, as the rollout queue beside it, in the middle of one's rollouts."""
+
+    def __init__(
+        self, out: Path, model: VisionLanguageModel, optimizer: Optimizer, counters: _Counters, seconds: float
+    ) -> None:
+        self._out = out
+        self._model = model
+        self._optimizer = optimizer
+        self._counters = counters
+        self._seconds = seconds
+        self._saved = time.monotonic()
+        self._on_disk: int | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is old enough."""
+        return time.monotonic() - self._saved > self._seconds
+
+    def training(self) -> None:
+        """Parameters, optimizer and counters."""
+        save_training(self._out, {"model": self._model}, self._optimizer, asdict(self._counters))
+        self._on_disk = self._counters.step
+        self._saved = time.monotonic()
+
+    def __call__(self, queue: Callable[[], dict[str, Any]]) -> None:
+        """The queue, and first the parameters it belongs to unless they are there already."""
+        if self.due:
+            if self._on_disk != self._counters.step:
+                self.training()
+            save_queue(self._out / QUEUE_FILE, queue())
+            self._saved = time.monotonic()
 
 
 class _Log:
-    """metrics.jsonl and rollouts.jsonl of a step."""
+    """metrics.jsonl and rollouts.jsonl of a step; dropped.jsonl where a fault has cost a group."""
 
     def __init__(self, out: Path, step: int, followers: Sequence[Follower]) -> None:
+        self._dropped = out / "dropped.jsonl"
+        self._drops: MetricsLog | None = MetricsLog(self._dropped, step=step) if self._dropped.is_file() else None
         self.metrics = MetricsLog(out / "metrics.jsonl", step=step, followers=followers)
         self.rollouts = MetricsLog(out / "rollouts.jsonl", step=step)
 
+    def drop(self, step: int, request: Request, failure: Failure) -> None:
+        """Name a group that was dropped, and why."""
+        self._drops = self._drops or MetricsLog(self._dropped, step=step)
+        self._drops.write(
+            step=step,
+            sample_id=request.sample.id,
+            task=request.sample.task,
+            reason=failure.reason,
+            message=failure.message,
+        )
+
     def close(self) -> None:
-        """Close both."""
+        """Close all."""
         self.metrics.close()
         self.rollouts.close()
+        if self._drops:
+            self._drops.close()
 
 
-def _collect(
-    engine: Engine,
-    source: PromptSource,
-    easy: EasyPool,
-    router: RewardRouter,
-    config: RLConfig,
-    counters: _Counters,
-    team: Team,
-) -> tuple[list[RolloutGroup], list[RolloutGroup]]:
-    """Groups for one update, and all groups sampled for it (dynamic sampling drops the uninformative)."""
-    kept: list[RolloutGroup] = []
-    sampled: list[RolloutGroup] = []
-    for _ in range(config.max_rounds):
-        missing = config.groups - len(kept)
-        count = round(missing * config.oversample) if config.dynamic_sampling else missing
-        requests = source.draw(counters.draws, max(1, count), easy if config.easy_share else None)
-        counters.draws += len(requests)
-        mine = team.share(requests)
-        rolled = [
-            _group(request, completions, router, counters.step)
-            for request, completions in zip(mine, engine.generate(mine), strict=True)
-        ]
-        for group in team.merge(rolled):
-            sampled.append(group)
-            rewards = [rollout.reward for rollout in group.rollouts]
-            easy.note(group.request.sample.id, rewards)
-            if not config.dynamic_sampling or is_informative(rewards, spread=config.min_spread):
-                kept.append(group)
-        if len(kept) >= config.groups:
-            break
-    counters.easy = easy.names if config.easy_share else []
-    if not kept:
-        raise DataError(
-            f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group: nothing "
-            "to learn from; check the rewards, or choose prompts the policy sometimes solves"
-        )
-    return kept[: config.groups], sampled
-
-
-def _group(request: Request, completions: Sequence[Completion], router: RewardRouter, version: int) -> RolloutGroup:
-    """A prompt's completions with their rewards and advantages."""
-    verdicts = [router.score(request.sample, completion) for completion in completions]
-    advantages = group_advantages([verdict.score for verdict in verdicts])
-    rollouts = [
-        Rollout(completion, verdict.score, verdict, advantage)
-        for completion, verdict, advantage in zip(completions, verdicts, advantages, strict=True)
-    ]
-    return RolloutGroup(request, rollouts, policy_version=version)
+def _collect(collector: Collector, counters: _Counters, out: Path, save: _Save) -> Batch:
+    """The rollouts of one update; those that a killed run had finished are not sampled again."""
+    restored = load_queue(out / QUEUE_FILE, first=counters.draws, version=counters.step)
+    batch = collector.collect(counters.draws, counters.step, share=counters.share, restored=restored, save=save)
+    counters.draws += batch.draws
+    counters.share = batch.share
+    counters.easy = collector.easy.names if collector.config.easy_share else []
+    return batch
 
 
 def _mean(values: Iterable[float]) -> float:
