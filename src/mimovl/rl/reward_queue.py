@@ -105,11 +105,11 @@ class ThreadedRewards:
         now = time.monotonic()
         for job in list(self._wanted.values()):
             if job.started is not None and now - job.started > self.seconds:
-                self._threads -= 1  # its thread may never come back
+                self._replace_thread()
                 found += self._failed(job, "reward-timeout", f"no reward within {self.seconds:g} s")
         for job in self._unwanted:
             if job.started is not None and now - job.started > self.seconds:
-                self._threads -= 1
+                self._replace_thread()
                 job.tries += 1
         self._unwanted = [job for job in self._unwanted if job.tries <= self.tries and job.started is not None]
         return found
@@ -141,8 +141,16 @@ class ThreadedRewards:
         job.started = None
         self._todo.put(job)
         if self._threads < self.workers:
-            self._threads += 1
-            threading.Thread(target=self._work, name="mimovl-reward", daemon=True).start()
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name="mimovl-reward", daemon=True).start()
+
+    def _replace_thread(self) -> None:
+        """One may never come back: those that wait behind it are worked off by another."""
+        self._threads -= 1
+        self._start_thread()
 
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:

@@ -44,6 +44,8 @@ __all__ = ["Batch", "Collector"]
 SHARE_WEIGHT = 16.0
 """Groups that what earlier steps have shown of the informative share counts for, beside this step's own."""
 ALWAYS_DROPPED = 3
+STANDSTILL = 0.25
+"""Share of a batch that is rewarded at once where rewards are not asynchronous."""
 TEAM_STEPS = 8
 """Engine steps between two exchanges of a team."""
 MOMENT = 0.05
@@ -252,7 +254,13 @@ class Collector:
             if self._tickets:
                 self._advance(news)
         rollout = self.config.rollout
-        if not (self._in_rounds and self._tickets) or rollout.early_termination or rollout.asynchronous_rewards:
+        # Where sampling stands still meanwhile, rewards are asked for many at once.
+        many = (
+            self.config.groups * STANDSTILL / self.team.size
+            if rollout.continuous or rollout.early_termination
+            else math.inf
+        )
+        if rollout.asynchronous_rewards or not self._tickets or len(self._unrewarded) >= many:
             for entry in self._unrewarded:
                 assert entry.completions is not None
                 self._awaited[entry.number] = entry
