@@ -16,6 +16,7 @@ from mimovl.rl.seamless import Batch, Collector
 from mimovl.rl.simulator import World
 from mimovl.types import Completion, Outcome, RolloutGroup, Verdict
 from tests import tiny
+from tests.data import small
 from tests.rl.simulated import NAIVE, SEAMLESS, Simulation, config
 
 PARTS = ("continuous", "asynchronous_rewards", "early_termination")
@@ -73,9 +74,9 @@ def seconds(rollout: dict, **changes) -> tuple[float, Batch]:
 
 def test_each_part_added_to_the_one_before_saves_time() -> None:
     names = [{}, *({part: True for part in PARTS[:count]} for count in (1, 2, 3))]
-    world = World(longest=1000, mean=0.3, reward_seconds=30.0)
+    world = World(longest=1000, mean=0.3, reward_seconds=10.0)
     times = [seconds({"round_groups": 64, **parts}, groups=64, slots=256, world=world)[0] for parts in names]
-    assert times[0] > 1.2 * times[1] and times[1] > 1.1 * times[2] and times[2] >= times[3]
+    assert times[0] > 1.1 * times[1] and times[1] > 1.1 * times[2] and times[2] > 1.1 * times[3]
 
 
 def test_without_dynamic_sampling_every_prompt_is_used_and_none_is_surplus() -> None:
@@ -110,7 +111,8 @@ def lengths(batches: list[Batch]) -> list[int]:
 
 
 def steps(rollout: dict, seed: int, collector: type[Collector] = Collector) -> list[Batch]:
-    simulation = Simulation(rollout, slots=256, groups=64, world=World(longest=1000, mean=0.3, seed=seed))
+    world = World(longest=1000, mean=0.3, within=0.2, seed=seed)
+    simulation = Simulation(rollout, slots=128, groups=64, samples=2, world=world)
     simulation.collector.__class__ = collector
     first, batches = 0, []
     for step in range(20):
@@ -144,8 +146,8 @@ def test_early_termination_does_not_bias_the_lengths_of_what_is_accepted_and_the
     early = lengths(steps({**SEAMLESS, "margin": 2.0}, seed=2))
     hasty = lengths(steps({**SEAMLESS, "margin": 2.0}, seed=2, collector=FirstFinished))
     assert len(fair) == len(early) == len(hasty) == 1280
-    assert ks_2samp(fair, early).pvalue > 0.05
-    assert ks_2samp(fair, hasty).pvalue < 1e-4 and np.mean(hasty) < 0.9 * np.mean(fair)
+    assert ks_2samp(fair, early, method="asymp").pvalue > 0.05
+    assert ks_2samp(fair, hasty, method="asymp").pvalue < 1e-3 and np.mean(hasty) < 0.9 * np.mean(fair)
 
 
 # ---------------------------------------------------------------- resumption
@@ -169,12 +171,9 @@ def test_a_step_that_was_stopped_anywhere_goes_on_from_its_queue_and_ends_the_sa
         with pytest.raises(Killed):
             Simulation(rollout).collector.collect(0, 5, save=save)
         again = Simulation(rollout)
-        submitted: list[int] = []
-        submit = again.engine.submit
-        again.engine.submit = lambda request: submitted.append(request.sampling.seed) or submit(request)
         batch = again.collector.collect(0, 5, restored=kept[-1])
         assert numbers(batch.kept) == numbers(whole.kept) and batch.draws == whole.draws
-        assert not {number for number, *_ in kept[-1]["finished"]} & set(submitted)
+        assert not {number for number, *_ in kept[-1]["finished"]} & set(again.engine.asked)
 
 
 # ---------------------------------------------------------------- faults
@@ -267,9 +266,6 @@ def test_an_answer_with_a_visual_token_costs_its_group_and_never_reaches_the_upd
 
 def test_a_prompt_longer_than_the_context_is_dropped_by_name() -> None:
     real = Real(by_text)
-    real.engine.processor.config.language  # the limit is the model's
-    from tests.data import small
-
     long = real.samples[3]
     real.collector.source.samples = [
         type(long)(long.id, (small.user("circle " * 3000),), task="counting", gold=long.gold) if one is long else one

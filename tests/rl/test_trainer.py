@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -381,3 +382,74 @@ def test_a_damaged_resume_point_is_one_clear_error(improve, tmp_path) -> None:
     (tmp_path / "resume" / "resume.pt").write_bytes(b"?")
     with pytest.raises(CheckpointError, match=r"resume\.pt: cannot go on from it"):
         improve(tmp_path)
+
+
+# ---------------------------------------------------------------- seamless rollout
+
+SEAMLESS = {"continuous": True, "asynchronous_rewards": True, "early_termination": True}
+
+
+def slowly(sample: Sample, text: str) -> Verdict:
+    """The toy task, its rewards taking longer for some answers than for others."""
+    time.sleep(0.03 * (len(text) % 4))
+    return is_three(sample, text)
+
+
+def accepted(out: Path) -> list:
+    """What no latency may change."""
+    return [{name: line[name] for name in ("reward", "groups_kept", "loss", "grad_norm")} for line in lines(out)]
+
+
+def test_seamless_training_is_the_same_to_the_bit_whenever_rewards_arrive(improve, tmp_path) -> None:
+    models = [
+        improve(tmp_path / name, router=RewardRouter({"counting": reward}), rollout=SEAMLESS, groups=5, slots=24)
+        for name, reward in (("at once", is_three), ("late", slowly))
+    ]
+    assert equal(*models) and figures(tmp_path / "at once") == figures(tmp_path / "late")
+    short = improve(tmp_path / "short", rollout={"continuous": True, "early_termination": True}, groups=5, slots=24)
+    assert equal(short, models[0]) and accepted(tmp_path / "short") == accepted(tmp_path / "late")
+    assert all(line["logprob_gap"] < 1e-5 for line in lines(tmp_path / "late"))
+
+
+def test_seamless_training_stopped_within_a_step_goes_on_from_its_queue_to_the_same_bits(
+    improve, tmp_path, monkeypatch
+) -> None:
+    options = {"rollout": SEAMLESS, "groups": 5, "slots": 24}
+    whole = improve(tmp_path / "whole", **options)
+    save, submit = rl_trainer.save_queue, Engine.submit
+    submitted: list[int] = []
+
+    def deadly(path, state):
+        save(path, state)
+        if state["version"] == 2 and len(state["finished"]) >= 3:
+            raise Interrupt
+
+    monkeypatch.setattr(rl_trainer, "save_queue", deadly)
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", save_seconds=1e-9, **options)
+    queue = torch.load(tmp_path / "part" / "resume" / "queue.pt", weights_only=True)
+    done = {number for number, *_ in queue["finished"]}
+    assert len(done) >= 3 and queue["running"]
+    monkeypatch.setattr(rl_trainer, "save_queue", save)
+    monkeypatch.setattr(
+        Engine, "submit", lambda self, request: submitted.append(request.sampling.seed) or submit(self, request)
+    )
+    assert equal(improve(tmp_path / "part", **options), whole)
+    assert figures(tmp_path / "part") == figures(tmp_path / "whole")
+    assert not done & set(submitted[: len(queue["running"])])
+    assert not (tmp_path / "part" / "resume" / "queue.pt").exists()
+
+
+def test_a_group_dropped_for_a_fault_is_named_in_a_file_of_its_own(improve, prompts, tmp_path) -> None:
+    def moody(sample: Sample, text: str) -> Verdict:
+        if sample.id == prompts[2].id:
+            raise OSError("the judge is away")
+        return is_three(sample, text)
+
+    improve(tmp_path, router=RewardRouter({"counting": moody}), rollout={**SEAMLESS, "max_dropped": 0.5}, steps=3)
+    named = lines(tmp_path, "dropped.jsonl")
+    assert named and {line["sample_id"] for line in named} == {prompts[2].id}
+    assert {(line["task"], line["reason"]) for line in named} == {("counting", "reward-raised")}
+    assert "OSError: the judge is away (3 tries)" in named[0]["message"]
+    counted = sum(line["dropped"].get("reward-raised", 0) for line in lines(tmp_path))
+    assert counted == len(named)

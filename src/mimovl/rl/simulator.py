@@ -134,6 +134,8 @@ class SimulatedEngine:
         self.time = time
         self.slots = slots
         self.seconds_per_token = seconds_per_token
+        self.asked: list[int] = []
+        """Seeds of the requests taken."""
         self._written = 0.0
         self._tickets = 0
         self._waiting: deque[tuple[int, Request]] = deque()
@@ -149,6 +151,7 @@ class SimulatedEngine:
         """Take a request."""
         self._tickets += 1
         self._waiting.append((self._tickets, request))
+        self.asked.append(request.sampling.seed)
         return self._tickets
 
     def cancel(self, ticket: int) -> None:
