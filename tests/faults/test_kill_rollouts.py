@@ -1,4 +1,4 @@
-"""Reinforcement learning with a rollout queue, killed for real (SIGKILL) at any moment: it goes on and ends the same."""
+"""Reinforcement learning with a rollout queue, killed for real (SIGKILL) in mid-step: it goes on and ends the same."""
 
 from __future__ import annotations
 
