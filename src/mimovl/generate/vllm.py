@@ -257,11 +257,11 @@ class VLLMEngine:
                     raise RequestError(story, ticket=job.ticket, reason="prompt") from None
                 job.errors.append(str(error))
                 self._lost(server, error)
+            except RequestError:
+                raise
             except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
-                if isinstance(error, RequestError):
-                    raise
                 job.errors.append(f"{server.url}: {type(error).__name__}: {error}")
-                if not job.cancelled:
+                if job in self._jobs.values():
                     self._lost(server, error)
             finally:
                 server.load -= job.request.num_samples

@@ -3,9 +3,9 @@
     ray.init()
     train_on_ray(checkpoint, prompts, config, out, engines=8, reward_workers=16)
 
-The engines are the embedded one, each in an actor; an answer is a function of its request and the parameters, so the
-groups of an actor that is lost are asked of its successor and come out the same. A reward worker that is lost is
-replaced and asked again: rewards are pure. The trainer is a task that Ray starts again where it was lost, and it goes on
+The engines are the embedded one, each in an actor; an answer is a function of its request and the parameters, so
+the groups of an actor that is lost are asked of its successor and come out the same. A reward worker that is lost is
+replaced and asked again: rewards are pure. The trainer is a task that Ray starts again if it is lost, and it goes on
 from its resume point and rollout queue; ``out`` must be the same folder on every machine it may run on.
 """
 
