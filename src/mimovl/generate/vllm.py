@@ -261,11 +261,11 @@ class VLLMEngine:
                 raise
             except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
                 job.errors.append(f"{server.url}: {type(error).__name__}: {error}")
-                if job in self._jobs.values():
+                if job.ticket in self._jobs:
                     self._lost(server, error)
             finally:
                 server.load -= job.request.num_samples
-            self.redone += 0 if job.cancelled else 1
+            self.redone += int(job.ticket in self._jobs)
         story = f"sample {job.request.sample.id}: given up after {job.tries} tries; the last: {job.errors[-1:]}"
         raise RequestError(story, ticket=job.ticket, reason="server")
 
