@@ -184,17 +184,29 @@ def test_sampled_answers_hold_no_visual_token_and_no_two_groups_share_their_draw
 
 
 @pytest.mark.engines
-def test_training_survives_a_server_killed_in_the_middle_and_its_groups_are_done_again(servers, tmp_path) -> None:
+def test_training_survives_a_server_killed_in_the_middle_and_its_groups_are_done_again(
+    servers, tmp_path, monkeypatch
+) -> None:
     """Last of this module, as it leaves one server."""
     policy = model(3)
     rates = {"language": 3e-3}
     config = RLConfig.model_validate(
-        {"tasks": {"counting": 1}, "steps": 3, "groups": 6, "samples": 4, "max_tokens": 24, "train": list(rates),
-         "learning_rate": rates, "min_spread": 0.0,
-         "rollout": {"continuous": True, "asynchronous_rewards": True, "early_termination": True}}
-    )  # fmt: skip
-    engine = VLLMEngine([server.url for server in servers], processor(), folder=tmp_path / "policy", slots=16)
-    rewarded = 0
+        {
+            **{"tasks": {"counting": 1}, "steps": 3, "groups": 6, "samples": 4, "max_tokens": 24, "min_spread": 0.0},
+            **{"slots": 16, "train": list(rates), "learning_rate": rates},
+            "rollout": {
+                **dict.fromkeys(("continuous", "asynchronous_rewards", "early_termination"), True),
+                "servers": [server.url for server in servers],
+            },
+        }
+    )
+    rewarded, engines, make = 0, [], VLLMEngine.__init__
+
+    def made(self, *arguments, **settings) -> None:
+        engines.append(self)
+        make(self, *arguments, **settings)
+
+    monkeypatch.setattr(VLLMEngine, "__init__", made)
 
     def reward(sample: Sample, text: str) -> Verdict:
         nonlocal rewarded
@@ -205,11 +217,12 @@ def test_training_survives_a_server_killed_in_the_middle_and_its_groups_are_done
 
     train_policy(
         policy, processor(), tiny.questions("world/counting", 8), config, tmp_path / "out",
-        router=RewardRouter({"counting": reward}), rollouts=engine,
+        router=RewardRouter({"counting": reward}),
     )  # fmt: skip
     from tests.pipeline.micro import lines
 
     written = lines(tmp_path / "out" / "metrics.jsonl")
     assert [line["groups_kept"] for line in written] == [6, 6, 6]
     assert all(line["logprob_gap"] < 1e-5 and line["dropped"] == {} for line in written)
-    assert servers[0].process.poll() is not None and engine.redone >= 1
+    assert not (tmp_path / "out" / "policy").exists()
+    assert servers[0].process.poll() is not None and engines[0].redone >= 1

@@ -265,14 +265,14 @@ def test_an_answer_with_a_visual_token_costs_its_group_and_never_reaches_the_upd
 
 
 def test_a_prompt_longer_than_the_context_is_dropped_by_name() -> None:
-    real = Real(by_text, groups=3)
+    real = Real(by_text, dynamic_sampling=False)
     long = real.samples[3]
     real.collector.source.samples = [
         type(long)(long.id, (small.user("circle " * 3000),), task="counting", gold=long.gold) if one is long else one
         for one in real.samples
     ]
     batch = real.collect()
-    assert batch.figures["dropped"].keys() == {"prompt"} and len(batch.kept) == 3
+    assert batch.figures["dropped"].keys() == {"prompt"} and len(batch.kept) == 6
     assert all("2048 positions" in failure.message for _, failure in batch.dropped)
 
 

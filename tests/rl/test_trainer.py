@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import CheckpointError, DataError
+from mimovl.errors import CheckpointError, DataError, UsageError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
@@ -453,3 +453,15 @@ def test_a_group_dropped_for_a_fault_is_named_in_a_file_of_its_own(improve, prom
     assert "OSError: the judge is away (3 tries)" in named[0]["message"]
     counted = sum(line["dropped"].get("reward-raised", 0) for line in lines(tmp_path))
     assert counted == len(named)
+
+
+def test_servers_that_do_not_answer_are_named_before_anything_is_sampled(improve, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mimovl.generate.vllm.VLLMEngine.refresh", _unanswered)
+    with pytest.raises(UsageError, match="nobody at http://127.0.0.1:9"):
+        improve(tmp_path, rollout={"servers": ["http://127.0.0.1:9"]})
+    with pytest.raises(UsageError, match="addresses of vLLM servers"):
+        improve(tmp_path / "wrong", rollout={"servers": ["nowhere"]})
+
+
+def _unanswered(self, model) -> None:
+    raise UsageError(f"nobody at {self._servers[0].url}")

@@ -35,6 +35,9 @@ class RolloutConfig(RecipeModel):
     round_groups: int | None = Field(default=None, ge=1)
     """Prompts of a round of naive dynamic sampling (DAPO: as many as an update takes); by default those still missing,
     times ``oversample``."""
+    servers: tuple[str, ...] = ()
+    """Addresses of vLLM servers that answer in the place of the embedded engine; they must see the run's folder under
+    the same path, from which they load the parameters of each step."""
     reward_workers: int = Field(default=8, ge=1)
     """Groups rewarded at once."""
     reward_seconds: float = Field(default=300.0, gt=0)

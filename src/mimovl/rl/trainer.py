@@ -8,6 +8,7 @@ recorded while sampling and the one computed for the gradient is logged at each 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -18,7 +19,9 @@ from typing import Any
 from torch import nn
 
 from mimovl.data import Processor
+from mimovl.errors import UsageError
 from mimovl.generate import Engine, RolloutEngine
+from mimovl.generate.vllm import VLLMEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter, Rewards
 from mimovl.rl.config import RLConfig
@@ -108,10 +111,13 @@ def train_policy(
         )
         stack.enter_context(closing(rewards))
         forbidden = frozenset(model.config.visual_token_ids)
+        if rollouts is None and rollout.servers:
+            rollouts = _servers(processor, config, out, team)
         collector = Collector(rollouts or engine, source, easy, rewards, config, team=team, forbidden=forbidden)
         _train(engine, collector, optimizer, reference, config, counters, log, out, progress, team)
     if team.leads:
         (out / QUEUE_FILE).unlink(missing_ok=True)
+        shutil.rmtree(out / "policy", ignore_errors=True)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -240,6 +246,20 @@ class _Log:
         self.rollouts.close()
         if self._drops:
             self._drops.close()
+
+
+def _servers(processor: Processor, config: RLConfig, out: Path, team: Team) -> VLLMEngine:
+    """The vLLM servers that the recipe names.
+
+    Raises:
+        UsageError: there is a team, whose members would all send parameters; or an address is none.
+    """
+    if team.size > 1:
+        raise UsageError(
+            f"{config.name} names vLLM servers (rollout.servers) and runs in {team.size} processes; run it in one, "
+            "as the servers do the sampling"
+        )
+    return VLLMEngine(config.rollout.servers, processor, folder=out / "policy", slots=config.slots)
 
 
 def _collect(collector: Collector, counters: _Counters, out: Path, save: _Save) -> Batch:
