@@ -151,7 +151,7 @@ def real(args: argparse.Namespace) -> dict[str, Any]:
     samples = [question for item in items for question in to_questions(item)[:1]]
     tasks = {sample.task: 1.0 for sample in samples}
     shape = {"tasks": tasks, "groups": args.groups, "max_tokens": args.longest, "dynamic_sampling": True}
-    slots = args.groups * SAMPLES
+    slots = max(SAMPLES, round(args.slots * args.groups * SAMPLES))
 
     def run(rollout: dict[str, Any]) -> tuple[float, float, float, list[int]]:
         settings = config(rollout, **shape)
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--margin", type=float, default=3.0)
     parser.add_argument("--informative", type=float, default=0.41)
     parser.add_argument("--skew", type=float, default=0.9)
-    parser.add_argument("--slots", type=float, default=1.0, help="of the answers of a batch (simulated)")
+    parser.add_argument("--slots", type=float, default=1.0, help="of the answers of a batch")
     parser.add_argument("--reward", type=float, default=0.004, help="of a longest answer's time (simulated)")
     parser.add_argument("--update", type=float, default=0.095, help="of a naive rollout's time (simulated)")
     parser.add_argument("--groups", type=int, default=16, help="of a batch (real)")
