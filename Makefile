@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "mimovl needs Python 3.11 or newer; $(PYTHON) is %d.%d. Try: make setup PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,video,math,serve,client,tensorboard,wandb]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,video,math,curate,ocr,serve,client,tensorboard,wandb]'
 	@touch $@
 
 demo: setup ## train, post-train, evaluate and report the tiny model: runs/tiny/report.html
@@ -44,6 +44,7 @@ test-engines: setup ## tests that drive other programs; each one skips, with the
 	$(BIN)/python -m pytest -m engines $(PYTEST_ARGS) || { status=$$?; [ $$status -eq 5 ] || exit $$status; echo "no engine test found"; }
 
 bench: setup ## print each benchmark's ratio against its peer
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[benchmarks]'
 	@shopt -s nullglob; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove caches and build files; .venv and runs stay

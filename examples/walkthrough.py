@@ -56,25 +56,19 @@ def main(folder: Path) -> dict[str, float]:
     chapter("1. Data", "P §2.2 → src/mimovl/curate/world/, curate/phash.py")
     # An item is a picture with questions whose answers are known exactly. Train and held-out never share a scene.
     world, rng = WorldConfig(), random.Random(0)
-    train, heldout = (
-        [
-            build_item(source, seed=0, index=number, split=split, config=world)
-            for source, count in SOURCES.items()
-            for number in range(count // part)
-        ]
-        for split, part in (("train", 1), ("heldout", 8))
-    )
+    drawn = [(source, number) for source, count in SOURCES.items() for number in range(count)]
+    train = [build_item(source, seed=0, index=number, split="train", config=world) for source, number in drawn]
+    heldout = [build_item(source, seed=0, index=number, split="heldout", config=world) for source, number in drawn[::8]]
     train.append(heldout[0])  # as happens to whoever collects data: a test picture has slipped in
-    hashes = [(item.id, phash64(item.image)) for item in train if item.image]
-    removed = remove_heldout_matches(hashes, [phash64(item.image) for item in heldout if item.image]).removed
+    ours, theirs = ([(item.id, phash64(item.image)) for item in part if item.image] for part in (train, heldout))
+    removed = remove_heldout_matches(ours, [phash for _, phash in theirs]).removed
     print(f"{len(train)} items drawn; dropped: {removed[-1]}, because its picture looks like a held-out one")
     # One item becomes one conversation: its questions in random order, some answered with thought, some /no_think.
     kept = [item for item in train if item.id not in removed]
     samples = Samples(to_training_sample(item, rng=rng, thinking_share=0.2, max_turns=6) for item in kept)
     shown = next(sample for sample in samples if sample.language == "en")
     for message in shown.messages[:2]:
-        parts = [part.text if part.type == "text" else f"<{part.type}>" for part in message.content]
-        print(f"{message.role:>10}: {' '.join(parts)!r}")
+        print(f"{message.role:>10}: {[part.text if part.type == 'text' else part.type for part in message.content]}")
     figures |= {"samples": len(samples), "dropped": len(removed)}
 
     chapter("2. The model", "P §2.1, appendix B → src/mimovl/model/vlm.py, decoder.py, vision_encoder.py")
@@ -91,77 +85,65 @@ def main(folder: Path) -> dict[str, float]:
     batch, state = next(iter(PackedLoader(samples.__getitem__, draws, processor, 1024, ahead=0)))
     lengths = batch.cu_seqlens.diff().tolist()
     print(f"a pack of 1,024 tokens: {len(lengths)} samples of {lengths} tokens = {batch.num_tokens}")
-    sizes = [f"{columns * 14}×{rows * 14}" for _, rows, columns in batch.grid_thw.tolist()]
-    print(f"with {len(sizes)} pictures of {', '.join(sizes)} pixels")
-    print(f"a resumed loader would go on with draw {state.next_draw} and {len(state.waiting)} that wait")
+    print(f"with {len(batch.grid_thw)} pictures; a resumed loader would go on with draw {state.next_draw}")
     figures["density"] = batch.num_tokens / 1024
 
     chapter("4. Training", "P table 1 → src/mimovl/train/trainer.py")
     # First the projector alone learns to translate, then everything learns. The paper has four stages; this is 1 and 3.
-    common = {"mixture": mixture, "length": 1024, "optimizer": {"name": "muon", "weight_decay": 0.05}}
+    common = {"mixture": mixture, "length": 1024, "optimizer": {"name": "muon"}}
     everything = {"vision": 5e-4, "projector": 3e-3, "language": 2e-3}
     for name, steps, rates in (("1-projector", 25, {"projector": 2e-2}), ("2-general", 35, everything)):
-        stage = StageConfig.model_validate(
-            {"name": name, "train": list(rates), "learning_rate": rates, "steps": steps, **common}
-        )
-        train_stage(model, processor, samples, stage, folder / name, seed=0)
+        settings = {"name": name, "train": list(rates), "learning_rate": rates, "steps": steps, **common}
+        train_stage(model, processor, samples, StageConfig.model_validate(settings), folder / name, seed=0)
         # metrics.jsonl has a line a step: loss by source, gradient norm by part, speed, utilisation, waiting for data.
         lines = [json.loads(line) for line in (folder / name / "metrics.jsonl").read_text("utf-8").splitlines()]
         first, last = (sum(line["loss"] for line in part) / 5 for part in (lines[:5], lines[-5:]))
-        speed = sum(line["tokens_per_second"] for line in lines) / steps
-        print(f"{name:12} trains {', '.join(rates)}: loss {first:.2f} → {last:.2f}, {speed:,.0f} tokens/s")
+        print(f"{name:12} trains {', '.join(rates)}: loss {first:.2f} → {last:.2f}, MFU {lines[-1]['mfu']:.0%}")
         figures |= {f"{name}: first": first, f"{name}: last": last}
 
     chapter("5. Grading", "P §3.1 → src/mimovl/verify/ (pure functions), reward/router.py")
     # The same functions reward rollouts and score evaluations. Each says what it read, and which rule decided.
-    for kind, said, gold, options in (
-        ("number", "<think>…</think> So it is \\boxed{3/4}.", 0.75, {}),
-        ("box", '[{"bbox_2d": [10, 10, 50, 50]}]', [12, 10, 50, 52], {"metric": "giou"}),
-        ("count", "I am not sure.", 3, {}),
-    ):
-        verdict = grade(kind, said, gold, **options)
+    number = "number", "<think>…</think> So it is \\boxed{3/4}.", 0.75
+    box = "box", '[{"bbox_2d": [10, 10, 50, 50]}]', [12, 10, 50, 52]
+    for kind, said, gold in (number, box, ("count", "I am not sure.", 3)):
+        verdict = grade(kind, said, gold)
         print(f"{kind:>6} {said!r} against {gold}: {verdict.score:.2f} {verdict.outcome}, read as {verdict.answer!r}")
 
     chapter("6. Reinforcement learning", "P §3.3, equations 1 and 2 → src/mimovl/rl/trainer.py, generate/engine.py")
     # A group of answers to each question, drawn by the very parameters that will learn from them.
-    questions = [to_questions(item)[0] for item in kept if item.source == "world/grounding"]
+    questions = [to_questions(item)[0] for item in kept if item.source == "world/grounding"][:8]
     engine, router = Engine(model, processor, slots=64), RewardRouter()
-    requests = [
-        Request(question, SamplingParams(temperature=1.0, max_tokens=48, seed=number), num_samples=8, thinking=False)
-        for number, question in enumerate(questions[:8])
-    ]
+    hot = SamplingParams(temperature=1.0, max_tokens=48, seed=0)
+    requests = [Request(question, hot, num_samples=8, thinking=False) for question in questions]
     groups = []
     for request, completions in zip(requests, engine.generate(requests), strict=True):
         verdicts = [router.score(request.sample, completion) for completion in completions]
-        advantages = group_advantages([verdict.score for verdict in verdicts])
-        rollouts = [Rollout(c, v.score, v, a) for c, v, a in zip(completions, verdicts, advantages, strict=True)]
-        groups.append(RolloutGroup(request, rollouts, policy_version=0))
-    groups = [group for group in groups if is_informative([rollout.reward for rollout in group.rollouts])]
+        rewards = [verdict.score for verdict in verdicts]
+        parts = zip(completions, rewards, verdicts, group_advantages(rewards), strict=True)
+        if is_informative(rewards):  # all alike would teach nothing
+            groups.append(RolloutGroup(request, [Rollout(*part) for part in parts], policy_version=0))
     best = max(groups[0].rollouts, key=lambda rollout: rollout.reward)
-    print(f"{questions[0].messages[-1].text!r}: best of 8 {best.completion.text!r}, reward {best.reward:.2f}")
+    asked = [group.request.sample for group in groups]
+    print(f"{asked[0].messages[-1].text!r}: best of 8 {best.completion.text!r}, reward {best.reward:.2f}")
     # One update: raise the probability of what did better than its group. No KL, no clip, no second model.
     set_trainable(model, everything)
     optimizer = Optimizer(dict(model.named_children()), dict.fromkeys(everything, 1e-4), OptimizerConfig())
-    prompts = [
-        processor.encode_prompt(group.request.sample.messages, group.request.sample.media, thinking=False)
-        for group in groups
-    ]
+    prompts = [processor.encode_prompt(one.messages, one.media, thinking=False) for one in asked]
     (pack,) = pack_groups(groups, prompts, model, 100_000)
     before = policy_terms(model, pack, engine.forbidden)
     before.loss.backward()
     optimizer.step()
     with torch.no_grad():
         after = policy_terms(model, pack, engine.forbidden)
-    objective = [-float(terms.loss.detach()) for terms in (before, after)]
-    gap = before.logprob_gap / before.num_tokens
-    print(f"sampling and training log-probabilities differ by {gap:.1e} a token: truly on-policy")
-    print(f"one update took the objective Σ A·log π from {objective[0]:.4f} to {objective[1]:.4f}")
-    figures |= {"gap": gap, "objective before": objective[0], "objective after": objective[1]}
+    figures["gap"] = before.logprob_gap / before.num_tokens
+    figures |= {f"objective {when}": -float(one.loss.detach()) for when, one in (("before", before), ("after", after))}
+    print(f"sampling and training log-probabilities differ by {figures['gap']:.1e} a token: truly on-policy")
+    print("one update takes Σ A·log π from {objective before:.4f} to {objective after:.4f}".format_map(figures))
 
     chapter("7. Evaluation", "P §4 → src/mimovl/evaluate/runner.py, statistics.py")
     # Held-out scenes only. A minute of training answers little; `make demo` trains for ten and answers most.
-    asked = [question for item in heldout for question in to_questions(item)[:1]]
-    for task, score in evaluate(engine, asked, None, folder / "scores", modes=["no_think"]).items():
+    unseen = [question for item in heldout for question in to_questions(item)[:1]]
+    for task, score in evaluate(engine, unseen, None, folder / "scores", modes=["no_think"]).items():
         low, high = score["interval"]
         print(f"{task:16}{score['score']:.2f}  95 % interval [{low:.2f}, {high:.2f}]  n={score['n']}")
 
@@ -171,14 +153,10 @@ def main(folder: Path) -> dict[str, float]:
     again = load_checkpoint(folder / "model")
     with torch.no_grad():
         same = torch.equal(model.eval().logits(model(batch)), again.eval().logits(again(batch)))
-    print(f"{folder / 'model'}: {', '.join(sorted(path.name for path in (folder / 'model').iterdir())[:3])}, …")
-    print(f"read back, its logits are {'the same to the bit' if same else 'NOT the same'}")
+    print(f"{folder / 'model'}: read back, its logits are {'the same to the bit' if same else 'NOT the same'}")
     return figures | {"same": float(same)}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            main(Path(temporary))
+    with tempfile.TemporaryDirectory() as temporary:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else temporary))

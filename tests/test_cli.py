@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mimovl.cli import app
-from mimovl.errors import CheckpointError
+from mimovl.errors import CheckpointError, Stopped
 from mimovl.store import Dataset
 from tests.curate.readers.voc_folder import write_voc
 
@@ -46,6 +46,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         monkeypatch.setitem(sys.modules, module, fake)
 
     stand_in("mimovl.pipeline.run", "run")
+    stand_in("mimovl.pipeline.train", "train")
     stand_in("mimovl.pipeline.evaluate", "evaluate_checkpoint")
     stand_in("mimovl.generate.logprobs", "score_messages")
     stand_in("mimovl.pipeline.reward_train", "train_reward_model")
@@ -80,6 +81,22 @@ def test_help_loads_nothing_heavy() -> None:
 def test_run_passes_recipe_folder_and_overrides(calls: list[Any]) -> None:
     assert invoke("run", "r.yaml", "--out", "o", "--set", "a=1", "--set", "b=2")[0] == 0
     assert calls == [("run", (Path("r.yaml"), Path("o"), ["a=1", "b=2"]), {})]
+
+
+def test_train_passes_its_arguments_on(calls: list[tuple[Any, ...]]) -> None:
+    assert invoke("train", "r.yaml", "--out", "o", "--set", "a=1")[0] == 0
+    assert calls == [("train", (Path("r.yaml"), Path("o"), ["a=1"]), {})]
+
+
+def test_a_training_that_was_asked_to_end_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*args: Any) -> None:
+        raise Stopped("stopped as asked (SIGTERM) after step 3 of 9; saved in o")
+
+    fake = ModuleType("mimovl.pipeline.train")
+    fake.train = train  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mimovl.pipeline.train", fake)
+    code, out, err = invoke("train", "r.yaml", "--out", "o")
+    assert (code, out, err) == (143, "", "stopped as asked (SIGTERM) after step 3 of 9; saved in o\n")
 
 
 @pytest.mark.parametrize(

@@ -26,5 +26,6 @@ def test_the_install_line_of_a_missing_library_survives_too() -> None:
 
 
 def test_what_a_user_can_mend_is_a_value_error() -> None:
-    assert all(issubclass(kind, ValueError) for kind in KINDS if kind not in (errors.MimovlError, MissingExtraError))
+    others = (errors.MimovlError, errors.Stopped, MissingExtraError)
+    assert all(issubclass(kind, ValueError) for kind in KINDS if kind not in others)
     assert issubclass(MediaError, DataError) and issubclass(MissingExtraError, ImportError)

@@ -1,6 +1,7 @@
 """The command line: one verb a step.
 
     mimovl run recipes/tiny.yaml --out runs/tiny          everything, resumable
+    mimovl train recipes/small.yaml --out runs/small      its training stages alone, also under torchrun
     mimovl evaluate runs/tiny/5-morl/model --out scores   a checkpoint on held-out questions
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
@@ -9,6 +10,7 @@
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
+    mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl verify audit labelled.jsonl                    how often the graders err, by category
     mimovl reward serve --port 8000                       rewards over HTTP
     mimovl preference collect FILE --out pairs            which of several models' answers a ranker prefers
@@ -23,7 +25,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,12 +32,14 @@ import typer
 from typer.core import TyperGroup
 
 from mimovl import __version__
-from mimovl.errors import MimovlError, UsageError
+from mimovl.cli_curate import add_curation, progress_line
+from mimovl.errors import MimovlError, Stopped, UsageError
 
 __all__ = ["app", "main"]
 
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
+    "train": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
     "reward": "run the same command again; a training goes on where it was",
     "preference": "run the same command again to resume: answers and rankings so far are kept",
@@ -51,6 +54,9 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output went away: typer leaves quietly
+        except Stopped as stop:
+            print(stop, file=sys.stderr)
+            raise typer.Exit(143) from None
         except (MimovlError, OSError) as error:
             if os.environ.get("MIMOVL_DEBUG") == "1":
                 traceback.print_exc()
@@ -79,9 +85,11 @@ reward_app = _typer(help="Reward completions.")
 app.add_typer(reward_app, name="reward")
 preference_app = _typer(help="Which answers are preferred.")
 app.add_typer(preference_app, name="preference")
+add_curation(app)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, e.g. recipes/tiny.yaml.")]
 Checkpoint = Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint folder (Hugging Face layout).")]
+RunFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Override a value of the recipe; may be given again."),
@@ -106,13 +114,25 @@ def _options(
 @app.command()
 def run(
     recipe: RecipeFile,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one resumes.")],
+    out: RunFolder,
     overrides: Overrides = None,
 ) -> None:
     """Run a whole recipe: data, training stages, reinforcement learning, evaluation, report."""
     from mimovl.pipeline.run import run as run_recipe
 
     run_recipe(recipe, out, overrides or [])
+
+
+@app.command()
+def train(
+    recipe: RecipeFile,
+    out: RunFolder,
+    overrides: Overrides = None,
+) -> None:
+    """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
+    from mimovl.pipeline.train import train as train_recipe
+
+    train_recipe(recipe, out, overrides or [])
 
 
 @app.command()
@@ -163,16 +183,9 @@ def init(
     """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
     from mimovl.pipeline.assemble import assemble_checkpoint
 
-    summary = assemble_checkpoint(
-        vision,
-        language,
-        out,
-        seed=seed,
-        dtype=dtype,
-        shard_bytes=int(shard_gb * 10**9),
-        progress=_progress_line("bytes") if sys.stderr.isatty() else None,
-    )
-    print(summary)
+    progress = progress_line("bytes") if sys.stderr.isatty() else None
+    options: dict[str, Any] = dict(seed=seed, dtype=dtype, shard_bytes=int(shard_gb * 10**9), progress=progress)
+    print(assemble_checkpoint(vision, language, out, **options))
 
 
 @app.command()
@@ -222,7 +235,7 @@ def lengths(
     """Count every sample's tokens from headers, keep them in the dataset, and list what no pack can hold."""
     from mimovl.pipeline.lengths import index_lengths
 
-    progress = _progress_line("samples") if sys.stderr.isatty() else None
+    progress = progress_line("samples") if sys.stderr.isatty() else None
     print(index_lengths(dataset, checkpoint, length=length, workers=workers, progress=progress))
 
 
@@ -270,7 +283,7 @@ def import_voc(
         seed=seed,
         names=names,
         max_pixels=max_pixels,
-        progress=_progress_line("photos") if sys.stderr.isatty() else None,
+        progress=progress_line("photos") if sys.stderr.isatty() else None,
     )
     print(summary)
 
@@ -368,15 +381,6 @@ def _pair(entry: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise UsageError(f"--name {entry}: write it as CLASS=NAME, for example RBC='red blood cell'")
     return key.strip(), value
-
-
-def _progress_line(what: str) -> Callable[[int, int], None]:
-    """A line on the terminal that counts up in place."""
-
-    def show(done: int, total: int) -> None:
-        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-    return show
 
 
 def main() -> None:

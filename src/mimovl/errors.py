@@ -7,9 +7,10 @@
     ├── CheckpointError    a checkpoint folder: missing file, missing or misshapen tensor, other architecture
     ├── TrainingError      a training that must not go on as it is: a loss or gradient that is no number
     ├── MissingExtraError  an optional library is absent (says the exact install line)
+    ├── Stopped            somebody asked the process to end, and it has saved its work
     └── UsageError         a command asked for something that is not there (a folder, a file, an id)
 
-All but ``MissingExtraError`` are ``ValueError``s: the user can mend them. A message names the file,
+All but ``MissingExtraError`` and ``Stopped`` are ``ValueError``s: the user can mend them. A message names the file,
 the field, both numbers where two disagree, and the cure. The command line prints it as one line,
 never a traceback. A defect of our own is an ``assert``; a bad rollout is data, not an error.
 """
@@ -25,6 +26,7 @@ __all__ = [
     "MimovlError",
     "MissingExtraError",
     "RecipeError",
+    "Stopped",
     "TrainingError",
     "UsageError",
 ]
@@ -63,6 +65,10 @@ class TrainingError(MimovlError, ValueError):
 
 class UsageError(MimovlError, ValueError):
     """A command was pointed at something that does not exist or cannot be used."""
+
+
+class Stopped(MimovlError):
+    """Work ended early because somebody asked for it; what was done is saved."""
 
 
 class MissingExtraError(MimovlError, ImportError):

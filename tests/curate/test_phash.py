@@ -2,11 +2,16 @@ import io
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mimovl.curate.phash import phash64, phash64_clip, remove_heldout_matches
+from benchmarks.dedup_quality import photo as big_photo
+from mimovl.curate.grey import read_grey, turned
+from mimovl.curate.phash import HASH_NAMES, hash_cells, hash_images, phash64, phash64_clip, remove_heldout_matches
+from mimovl.errors import MediaError, UsageError
+from tests.curate.pictures import encoded
 from tests.curate.world.cached_items import items
 
 
@@ -89,3 +94,59 @@ def test_few_training_scenes_are_lost() -> None:
     heldout = [phash64(item.image) for item in items("world/grounding", 60, "heldout")]
     random.Random(0).shuffle(train)
     assert remove_heldout_matches(train, heldout).num_removed <= 6
+
+
+FILES = [encoded(big_photo(seed), quality=85) for seed in range(12)]
+
+
+def by_imagehash(data: bytes, size: int) -> int:
+    """The library's hash as one big-endian number."""
+    imagehash = pytest.importorskip("imagehash", reason="pip install 'mimovl[benchmarks]' brings the referee")
+    return int(str(imagehash.phash(Image.open(io.BytesIO(data)), hash_size=size)), 16)
+
+
+def test_batch_hashes_are_half_a_bit_from_the_definition() -> None:
+    hashes = hash_images(FILES)
+    assert hashes.shape == (12,) and hashes.dtype == np.uint64
+    exact = [by_definition(Image.open(io.BytesIO(data))) for data in FILES]
+    distances = [(int(one) ^ other).bit_count() for one, other in zip(hashes, exact, strict=True)]
+    assert np.mean(distances) <= 0.5 and max(distances) <= 2
+
+
+def test_batch_hashes_have_the_bits_and_the_order_of_imagehash() -> None:
+    for one, data in zip(hash_images(FILES), FILES, strict=True):
+        assert (int(one) ^ by_imagehash(data, 8)).bit_count() <= 2
+    for words, data in zip(hash_images(FILES, bits=256), FILES, strict=True):
+        number = int.from_bytes(words.astype(">u8").tobytes(), "big")
+        assert (number ^ by_imagehash(data, 16)).bit_count() <= 8
+
+
+def test_a_hash_does_not_depend_on_its_batch() -> None:
+    files = [*FILES[:3], encoded(big_photo(50).resize((300, 444))), encoded(Image.new("L", (9, 7), 5), "PNG")]
+    together = hash_images(files, bits=256)
+    assert together.shape == (5, 4)
+    for number, data in enumerate(files):
+        assert np.array_equal(hash_images([data], bits=256)[0], together[number])
+    assert hash_images([]).shape == (0,) and hash_images([], bits=256).shape == (0, 4)
+
+
+def test_a_progressive_file_has_the_hash_of_the_baseline_one_within_two_bits() -> None:
+    progressive = [encoded(big_photo(seed), quality=85, progressive=True) for seed in range(12)]
+    assert np.bitwise_count(hash_images(progressive) ^ hash_images(FILES)).max() <= 2
+
+
+def test_eight_orientations_come_from_one_transform() -> None:
+    cells = [read_grey(data) for data in FILES[:3]]
+    for bits in (64, 256):
+        hashes = hash_cells(cells, bits, orientations=8)
+        for turn in range(8):
+            assert np.array_equal(hashes[:, turn], hash_cells([turned(one, turn) for one in cells], bits)[:, 0])
+
+
+def test_what_cannot_be_hashed_is_named() -> None:
+    with pytest.raises(MediaError, match="image 1") as caught:
+        hash_images([FILES[0], FILES[1][:900]])
+    assert caught.value.reason == "truncated"
+    with pytest.raises(UsageError, match="128 bits"):
+        hash_images(FILES, bits=128)
+    assert set(HASH_NAMES) == {64, 256}

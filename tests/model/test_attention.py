@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mimovl.model import PackedAttention, Segments
+from mimovl.model.attention import flash_attention
 
 lengths_of_segments = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 
@@ -92,3 +93,21 @@ def test_nothing_is_gathered_by_index_in_either_direction(lengths):
 
 def test_nothing_to_attend_to_is_no_error():
     assert PackedAttention(Segments(torch.tensor([0])), causal=False)(0, *random_heads(0)).shape == (0, 4, 8)
+
+
+def test_a_flash_kernel_is_given_segments_as_they_lie_and_only_what_it_can_compute() -> None:
+    """There is none on the CPU; one put in its place sees one call for all segments."""
+    attention = PackedAttention(Segments(cumulative([3, 5, 2])), causal=True)
+    assert flash_attention(torch.device("cpu")) is None
+    seen = []
+
+    def flash(q, k, v, cu_q, cu_k, max_q, max_k, causal):
+        seen.append((cu_q.tolist(), cu_k.tolist(), cu_q.dtype, max_q, max_k, causal))
+        return q
+
+    attention._flash = flash
+    q, k, v = random_heads(10)
+    attention(0, q, k, v)
+    assert not seen  # float32
+    attention(0, q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert seen == [([0, 3, 8, 10], [0, 3, 8, 10], torch.int32, 5, 5, True)]

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mimovl.errors import CheckpointError
-from mimovl.model import hf_checkpoint, load_checkpoint, read_config, save_checkpoint
+from mimovl.model import hf_checkpoint, load_checkpoint, read_config, save_checkpoint, shards
 from mimovl.model.hf_checkpoint import SIDE_FILES, hf_name, read_side_files, replace_folder
 from tests.data import small
 
@@ -260,7 +260,7 @@ def crash(*arguments, **options):
     raise Crash
 
 
-@pytest.mark.parametrize("step", ["_write_json", "_write_shards", "save_file", "replace_folder"])
+@pytest.mark.parametrize("step", ["_write_json", "write_shards", "_check_files", "replace_folder"])
 def test_a_failure_while_saving_leaves_the_old_checkpoint_and_no_litter(folder, monkeypatch, step):
     before = contents(folder)
     monkeypatch.setattr(hf_checkpoint, step, crash)
@@ -305,18 +305,47 @@ def test_a_failed_rename_puts_the_old_folder_back(folder, tmp_path, monkeypatch)
 
 def test_a_reader_never_meets_half_a_checkpoint(folder, monkeypatch):
     """While shards are being written the folder still loads, as the old model."""
-    original = hf_checkpoint.save_file
+    original = shards._compare
 
-    def look(*arguments, **options):
-        original(*arguments, **options)
+    def look(*arguments):
+        original(*arguments)
         seen.append(load_checkpoint(folder).language.norm.weight)
 
     seen = []
-    monkeypatch.setattr(hf_checkpoint, "save_file", look)
+    monkeypatch.setattr(shards, "_compare", look)
     save_checkpoint(small.model(1), folder, shard_bytes=100_000)
     assert len(seen) > 2
     assert all(torch.equal(weight, small.model(0).language.norm.weight) for weight in seen)
     assert torch.equal(load_checkpoint(folder).language.norm.weight, small.model(1).language.norm.weight)
+
+
+@pytest.mark.parametrize("victim", ["model.safetensors", "config.json", "generation_config.json"])
+def test_what_reads_back_differently_is_never_called_a_checkpoint(folder, monkeypatch, victim):
+    """A disk that flips one bit between writing and reading back."""
+    before = contents(folder)
+    original = hf_checkpoint._check_files, shards._compare
+
+    def flip(file):
+        data = bytearray(file.read_bytes())
+        data[-3] ^= 4
+        file.write_bytes(data)
+
+    def check_files(partial, *arguments):
+        if victim != "model.safetensors":
+            flip(partial / victim)
+        original[0](partial, *arguments)
+
+    def compare(file, *arguments):
+        if victim == "model.safetensors":
+            flip(file)
+        original[1](file, *arguments)
+
+    monkeypatch.setattr(hf_checkpoint, "_check_files", check_files)
+    monkeypatch.setattr(shards, "_compare", compare)
+    with pytest.raises(CheckpointError, match="reads back|cannot be read"):
+        save_checkpoint(small.model(1), folder)
+    assert contents(folder) == before
+    assert os.listdir(folder.parent) == [folder.name]
 
 
 def test_a_folder_that_is_no_checkpoint_is_not_replaced(tmp_path):

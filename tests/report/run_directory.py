@@ -129,8 +129,10 @@ def write_stage(path: Path, stage: tuple[Any, ...], size: Size, rng: random.Rand
         lines.append({
             "step": step, "steps": steps, "tokens": tokens, "images": step * 40, "loss": loss,
             "loss_by_source": {source: loss * levels[source] * rng.lognormvariate(0, 0.1) for source in drawn},
-            "grad_norm": rng.lognormvariate(0, 0.5), "learning_rate": rates, "tokens_per_second": speed,
-            "seconds": seconds, "memory_mb": 1800.0,
+            "grad_norm": (norm := rng.lognormvariate(0, 0.5)),
+            "grad_norm_by_part": {part: norm * 0.6**number for number, part in enumerate(trained)},
+            "learning_rate": rates, "tokens_per_second": speed, "seconds": seconds, "memory_mb": 1800.0,
+            "mfu": speed / 16000, "peak": {"tflops": 0.126, "source": "measured"},
         })  # fmt: skip
     write_lines(folder / "metrics.jsonl", lines)
     write_json(

@@ -12,8 +12,26 @@ def test_training_shows_loss_by_stage_and_by_source_and_speed(finished_run: Path
     assert curves is not None
     assert [figure.title for figure in curves.loss][0] == "Stage 1: projector"
     assert len(curves.loss) == 4 and len(curves.by_source) == 11
-    assert [figure.title for figure in curves.speed] == ["Tokens per second", "Gradient norm"]
+    assert [figure.title for figure in curves.speed][:3] == ["Tokens per second", "MFU", "Gradient norm"]
     assert curves.summary.startswith("300 steps over ")
+
+
+def test_utilisation_says_of_which_peak_and_norms_are_drawn_for_each_part_that_learns(finished_run: Path) -> None:
+    curves = training_curves(read_run(finished_run))
+    assert curves is not None
+    mfu = next(figure for figure in curves.speed if figure.title == "MFU")
+    assert mfu.caption == "of 0.126 TFLOP/s, measured"
+    parts = [f"Gradient norm: {part}" for part in ("vision", "projector", "language")]
+    assert [figure.title for figure in curves.speed][3:] == parts
+    pieces = [figure.chart.count('class="curve t-stage"') for figure in curves.speed[3:]]
+    assert pieces == [3, 4, 2]  # stages in which each learns
+
+
+def test_one_part_alone_has_no_chart_of_its_own_nor_has_a_run_that_tells_no_utilisation(tmp_path: Path) -> None:
+    lines = [{"step": step, "loss": 1.0, "grad_norm": 2.0, "grad_norm_by_part": {"projector": 2.0}} for step in (1, 2)]
+    write_lines(tmp_path / "1-projector" / "metrics.jsonl", lines)
+    curves = training_curves(read_run(tmp_path))
+    assert curves is not None and [figure.title for figure in curves.speed] == ["Gradient norm"]
 
 
 def test_a_source_keeps_its_colour_and_its_place_over_all_stages(finished_run: Path) -> None:

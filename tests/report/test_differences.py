@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mimovl.report.differences import compare, differences
 from mimovl.report.run_directory import read_run
-from mimovl.report.scores import verdict_sentence
+from mimovl.report.scores import score_table, verdict_sentence
 
 
 def test_every_task_is_compared_in_both_modes(finished_run: Path) -> None:
@@ -34,6 +34,8 @@ def test_sampled_answers_have_a_row_of_their_own_above_the_greedy_ones(own_run: 
     rows = differences(before, after, comparison).rows
     assert [row.name for row in rows[:2]] == ["Mean reward, sampled", "Mean reward, greedy"] and len(rows) == 14
     assert rows[0].detail == "192 pairs at temperature 1, both modes: what MORL maximises"
+    table = score_table(before, after, comparison)
+    assert [row.name for row in table.rows[:2]] == ["Mean reward, sampled", "Mean reward"] and len(table.rows) == 14
     text = "".join(piece for piece, _ in verdict_sentence(before, after, comparison))
     assert (
         "of answers sampled at temperature 1 to held-out questions over stage 4" in text and "Greedy scores: " in text

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, BinaryIO
 
-from mimovl.data.image import MAX_HEADER_PIXELS, as_file, decoding, opened, png_chunks
+from mimovl.data.image import png_chunks
 from mimovl.errors import MediaError, MissingExtraError
+from mimovl.picture import MAX_HEADER_PIXELS, as_file, decoding, opened
 
 __all__ = ["UNTIMED_FPS", "ClipHeader", "Timing", "clip_header", "is_animation", "open_container", "timing"]
 

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from mimovl.data.clip_header import UNTIMED_FPS, Timing, is_animation, open_container, timing
-from mimovl.data.image import MAX_HEADER_PIXELS, as_file, decoding, opened, to_rgb
 from mimovl.data.video_sampling import VideoSettings, sample_times
 from mimovl.errors import MediaError
+from mimovl.picture import MAX_HEADER_PIXELS, as_file, decoding, opened, to_rgb
 
 __all__ = ["Clip", "open_video"]
 

@@ -12,7 +12,7 @@ from mimovl.model.numbers import (
     start_with_numbers,
 )
 from mimovl.model.reward_head import HEAD_FILE, RewardNetwork, load_reward_network
-from mimovl.model.vlm import VisionLanguageModel, build_model, initialise
+from mimovl.model.vlm import TokenShare, VisionLanguageModel, build_model, initialise
 
 __all__ = [
     "CODE_SIZE",
@@ -24,6 +24,7 @@ __all__ = [
     "PackedAttention",
     "RewardNetwork",
     "Segments",
+    "TokenShare",
     "VisionConfig",
     "VisionLanguageModel",
     "build_model",

@@ -17,16 +17,16 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial as part
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from mimovl.errors import CheckpointError
 from mimovl.model.config import ModelConfig
-from mimovl.model.shards import INDEX, open_shard, shard_files
+from mimovl.model.shards import PlannedTensor, open_shard, shard_files, write_shards
 from mimovl.model.vlm import VisionLanguageModel
 
 __all__ = [
@@ -202,10 +202,12 @@ def save_checkpoint(
     dtype: torch.dtype | None = None,
     side_files: Mapping[str, bytes] | None = None,
     shard_bytes: int = SHARD_BYTES,
+    whole: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Path:
     """Write a Hugging Face folder that ``from_pretrained`` reads.
 
-    Written beside ``path`` and put in its place at the end, so a failure half-way leaves an older checkpoint whole.
+    Written beside ``path``, read back and compared, and put in its place at the end, so a failure half-way leaves an
+    older checkpoint whole.
 
     Args:
         model: the model; its ``side_files`` travel along.
@@ -213,12 +215,14 @@ def save_checkpoint(
         dtype: of the stored tensors; None keeps the model's.
         side_files: tokenizer, processor and template files instead of the model's own.
         shard_bytes: largest size of one safetensors file.
+        whole: puts a parameter that is divided among processes together; called for each in the model's order.
 
     Returns:
         The folder.
 
     Raises:
-        CheckpointError: something that is not a checkpoint is in the way.
+        CheckpointError: something that is not a checkpoint is in the way, the disk is full, a value is not finite, or
+            what was read back differs.
     """
     target = Path(path).resolve()
     if target.exists() and (target.is_file() or (any(target.iterdir()) and not (target / "config.json").exists())):
@@ -227,14 +231,15 @@ def save_checkpoint(
     _remove_abandoned(partial)
     partial.mkdir(parents=True)
     try:
-        tensors = _published_state(model, dtype)
-        stored = next(iter(tensors.values())).dtype
+        planned = _planned(model, dtype, whole)
+        stored = planned[0].dtype
         config = {**model.config.to_hf(), "torch_dtype": str(stored).removeprefix("torch.")}
         _write_json(partial / "config.json", config)
         files = {**default_files(model.config), **model.side_files, **(side_files or {}), **model.extra_files()}
         for name, data in files.items():
             (partial / name).write_bytes(data)
-        _write_shards(partial, tensors, shard_bytes)
+        write_shards(partial, planned, shard_bytes)
+        _check_files(partial, model.config, files)
         replace_folder(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -300,43 +305,30 @@ def published_shape(name: str, parameter: torch.Tensor, config: ModelConfig) -> 
     return torch.Size((vision.hidden_size, *kernel))
 
 
-def _published_state(model: VisionLanguageModel, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
-    state = {}
+def _planned(
+    model: VisionLanguageModel, dtype: torch.dtype | None, whole: Callable[[torch.Tensor], torch.Tensor] | None
+) -> list[PlannedTensor]:
+    planned = []
     for name, parameter in model.named_parameters():  # a tied head is listed once
         if not name.startswith(("vision.", "projector.", "language.")):
             continue  # something trained beside the model, e.g. a throwaway head
-        tensor = parameter.detach().to(device="cpu", dtype=dtype or parameter.dtype)
-        state[hf_name(name)] = tensor.reshape(published_shape(name, parameter, model.config)).contiguous()
-    return state
+        shape = tuple(published_shape(name, parameter, model.config))
+        pieces = part(_pieces, parameter.detach(), whole)
+        planned.append(PlannedTensor(hf_name(name), shape, dtype or parameter.dtype, pieces))
+    return planned
 
 
-def _save_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
-    """A safetensors file with the rights of any other new file; the library's own are for the owner alone."""
-    file.touch()
-    rights = file.stat().st_mode
-    save_file(dict(tensors), file, metadata={"format": "pt"})
-    file.chmod(rights)
+def _pieces(parameter: torch.Tensor, whole: Callable[[torch.Tensor], torch.Tensor] | None) -> Iterator[torch.Tensor]:
+    yield (whole(parameter) if whole else parameter).cpu().reshape(-1)
 
 
-def _write_shards(folder: Path, tensors: Mapping[str, torch.Tensor], shard_bytes: int) -> None:
-    shards: list[dict[str, torch.Tensor]] = [{}]
-    size = 0
-    for name, tensor in tensors.items():
-        if size and size + tensor.nbytes > shard_bytes:
-            shards.append({})
-            size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
-    if len(shards) == 1:
-        _save_tensors(shards[0], folder / "model.safetensors")
-        return
-    weight_map = {}
-    for number, shard in enumerate(shards, start=1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        _save_tensors(shard, folder / file)
-        weight_map.update(dict.fromkeys(shard, file))
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+def _check_files(folder: Path, config: ModelConfig, files: Mapping[str, bytes]) -> None:
+    """Read the small files back; the weights have been compared as they were written."""
+    for name, data in files.items():
+        if (folder / name).read_bytes() != data:
+            raise CheckpointError(f"{folder / name} reads back differently; the disk is not to be trusted")
+    if read_config(folder) != config:
+        raise CheckpointError(f"{folder / 'config.json'} reads back as another shape than it was written for")
 
 
 def default_files(config: ModelConfig) -> dict[str, bytes]:

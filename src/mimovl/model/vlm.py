@@ -9,10 +9,12 @@ The forward pass equals ``Qwen2_5_VLForConditionalGeneration`` on each sample al
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
-from mimovl.model.attention import PackedAttention, Segments
+from mimovl.model.attention import Attention, PackedAttention, Segments
 from mimovl.model.config import ModelConfig, preset
 from mimovl.model.decoder import Decoder
 from mimovl.model.layers import RMSNorm
@@ -20,11 +22,28 @@ from mimovl.model.projector import Projector
 from mimovl.model.vision_encoder import VisionEncoder
 from mimovl.types import PackedBatch
 
-__all__ = ["VisionLanguageModel", "build_model", "initialise"]
+__all__ = ["TokenShare", "VisionLanguageModel", "build_model", "initialise"]
+
+
+class TokenShare(Protocol):
+    """The part of a batch's tokens that one process computes, where several share it."""
+
+    rows: torch.Tensor
+    """Numbers of its tokens in the batch, ascending, shape (R,)."""
+    attention: Attention
+    """Mixes its queries with all keys they may see."""
+
+    def visual(self, model: VisionLanguageModel) -> torch.Tensor:
+        """Visual tokens of the whole batch, shape (P / 4, language hidden size)."""
+        ...
 
 
 class VisionLanguageModel(nn.Module):
     """Native-resolution vision tower, MLP projector and language model (MiMo-VL §2.1)."""
+
+    sees_always = False
+    """Send a blank picture, whose tokens count nothing, through the tower where a batch has none: processes that divide
+    the tower's parameters must all pass through it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -58,16 +77,31 @@ class VisionLanguageModel(nn.Module):
         out: torch.Tensor = self.projector(self.vision(patches, grid_thw))
         return out
 
-    def embed(self, batch: PackedBatch, visual: torch.Tensor | None = None) -> torch.Tensor:
-        """Token embeddings with the visual tokens in their places, shape (N, E).
+    def encode_blank(self) -> torch.Tensor:
+        """Visual tokens of the smallest picture there is, without anything on it."""
+        vision = self.config.vision
+        blank = torch.zeros(vision.merge_unit, vision.patch_dim, device=self.device)
+        grid = torch.tensor([[1, vision.spatial_merge_size, vision.spatial_merge_size]], device=self.device)
+        return self.encode(blank, grid)
+
+    def embed(
+        self, batch: PackedBatch, visual: torch.Tensor | None = None, rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Token embeddings with the visual tokens in their places, shape (N, E), or those of ``rows``.
 
         Args:
             batch: the packed batch.
             visual: tokens from :meth:`encode`, if they are at hand already (rollouts encode a picture once a group).
+            rows: numbers of the tokens that are wanted, ascending; all if unset.
         """
+        if rows is not None:
+            assert visual is not None, "whoever takes a part of the tokens brings the visual ones"
+            return self._embed_rows(batch, visual, rows)
         x_NE: torch.Tensor = self.language.embed_tokens(batch.tokens)
         if visual is None and batch.patches.shape[0]:
             visual = self.encode(batch.patches, batch.grid_thw)
+        if visual is None and self.sees_always:
+            return x_NE + 0.0 * self.encode_blank().sum().to(x_NE.dtype)
         if visual is None or not visual.shape[0]:
             return x_NE
         assert visual.shape[0] == batch.visual_index.shape[0], (
@@ -75,8 +109,24 @@ class VisionLanguageModel(nn.Module):
         )
         return x_NE.index_copy(0, batch.visual_index, visual.to(x_NE.dtype))
 
-    def forward(self, batch: PackedBatch, visual: torch.Tensor | None = None) -> torch.Tensor:
-        """Final hidden states of every token, shape (N, E); ``visual`` as in :meth:`embed`."""
+    def _embed_rows(self, batch: PackedBatch, visual: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        x_RE: torch.Tensor = self.language.embed_tokens(batch.tokens[rows])
+        number = torch.full_like(batch.tokens, -1)
+        number[batch.visual_index] = torch.arange(len(batch.visual_index), device=number.device)
+        number = number[rows]
+        places = (number >= 0).nonzero().flatten()
+        x_RE = x_RE.index_copy(0, places, visual[number[places]].to(x_RE.dtype))
+        # However few of them are here, all processes pass through the tower's gradients.
+        return x_RE + 0.0 * visual.sum().to(x_RE.dtype)
+
+    def forward(
+        self, batch: PackedBatch, visual: torch.Tensor | None = None, share: TokenShare | None = None
+    ) -> torch.Tensor:
+        """Final hidden states of all tokens, shape (N, E), or of those of ``share``; ``visual`` as in :meth:`embed`."""
+        if share is not None:
+            x_RE = self.embed(batch, share.visual(self), share.rows)
+            shared: torch.Tensor = self.language(x_RE, batch.positions[:, share.rows], share.attention)
+            return shared
         attention = PackedAttention(Segments(batch.cu_seqlens), causal=True)
         out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
         return out

@@ -25,6 +25,7 @@ from mimovl.model import (
     ModelConfig,
     PackedAttention,
     Segments,
+    TokenShare,
     VisionLanguageModel,
     number_code,
     number_directions,
@@ -149,7 +150,9 @@ class AttributeModel(VisionLanguageModel):
         out: torch.Tensor = self.attributes["table"](rows.flatten(1))
         return out
 
-    def forward(self, batch: PackedBatch, visual: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, batch: PackedBatch, visual: torch.Tensor | None = None, share: TokenShare | None = None
+    ) -> torch.Tensor:
         """As the model it stands for; a guide watches."""
         if not self.guide or not self.training:
             return super().forward(batch, visual)

@@ -43,7 +43,7 @@ from mimovl.team import Team, run_team
 from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
 from mimovl.train.checkpoint import is_finished
 
-__all__ = ["run"]
+__all__ = ["Runner", "begin", "run", "work"]
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,25 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
         MissingExtraError: it asks for a tracker that is not installed.
         UsageError: it starts from the embedded base, and this installation has none.
     """
+    recipe, folder = begin(recipe_path, out, overrides)
+    return run_team(recipe.workers, work, (recipe, folder))
+
+
+def begin(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
+    """Read and check a recipe and keep it with the run; arguments and errors as of :func:`run`."""
     loaded = load_recipe(recipe_path, overrides)
     recipe, folder = loaded.recipe, Path(out)
     _check_start(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     same_recipe(folder, dump_recipe(loaded))
-    return run_team(recipe.workers, _work, (recipe, folder))
+    return recipe, folder
 
 
-def _work(team: Team, recipe: Recipe, folder: Path) -> Path:
-    """A run as one process of its team sees it."""
+def work(team: Team, recipe: Recipe, folder: Path, kind: type[Runner] | None = None) -> Path:
+    """A run as one process of its team sees it; ``kind`` says which of its steps are done."""
     display = Display() if team.leads else None
     log = _RunLog(folder, recipe) if team.leads else None
-    runner = _Runner(recipe, folder, display, log, team)
+    runner = (kind or Runner)(recipe, folder, display, log, team)
     if display is None or log is None:
         runner.run()
         team.gather(peak_memory_mb())
@@ -101,7 +107,7 @@ def _work(team: Team, recipe: Recipe, folder: Path) -> Path:
     return report
 
 
-class _Runner:
+class Runner:
     """The steps of one run in order; every process of the team goes through all of them."""
 
     def __init__(self, recipe: Recipe, folder: Path, display: Display | None, log: _RunLog | None, team: Team) -> None:
@@ -117,6 +123,8 @@ class _Runner:
     def run(self) -> None:
         """Do every step that is not done."""
         recipe, seed, team, tracking = self.recipe, self.recipe.seed, self.team, self.tracking
+        if self.display and any(stage.parallel or recipe.parallel for stage in recipe.stages):
+            self.display.line("parallel: mimovl train follows it; here stages are trained in float32, parameters whole")
         self._data()
         self._check_mixtures()
         start = self._start()

@@ -1,4 +1,4 @@
-"""The curves of a run: loss by stage and source, speed; rewards, lengths and health of reinforcement learning."""
+"""The curves of a run: loss by stage and source, speed, gradient norms; rewards, lengths and health of the RL."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = ["LOGPROB_LIMIT", "Figure", "RlCurves", "TrainingCurves", "rl_curves",
 
 LOGPROB_LIMIT = 1e-5
 """Mean |sampling − training log-probability| that float32 must stay under for the updates to be truly on-policy."""
+_PARTS = ("vision", "projector", "language")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _stage_label(stage: Stage) -> str:
 
 
 def training_curves(run: Run) -> TrainingCurves | None:
-    """Loss by stage, loss by source and tokens per second over all stages; None before any step."""
+    """Loss by stage, loss by source, speed and gradient norms over all stages; None before any step."""
     stages = [stage for stage in run.training if stage.metrics]
     base = _base_figures(run)
     if not stages:
@@ -89,14 +90,16 @@ def training_curves(run: Run) -> TrainingCurves | None:
         loss += _figure(_stage_label(stage), chart, _change(points, fixed), "t-stage")
     bands, offset = [], 0.0
     joined: dict[str, list[Point]] = {}
-    speed: list[Point] = []
-    norm: list[Point] = []
+    whole: dict[str, list[Point]] = {"tokens_per_second": [], "mfu": [], "grad_norm": []}
+    norms: dict[str, list[Point]] = {part: [] for part in _PARTS}
     for stage in stages:
         for source in {source for line in stage.metrics for source in mapping(line.get("loss_by_source"))}:
             read = _entry("loss_by_source", source)
             joined.setdefault(source, []).extend(_curve(stage.metrics, read, offset))
-        speed += _curve(stage.metrics, _field("tokens_per_second"), offset)
-        norm += _curve(stage.metrics, _field("grad_norm"), offset)
+        for field, points in whole.items():
+            points += _curve(stage.metrics, _field(field), offset)
+        for part, points in norms.items():
+            points += _curve(stage.metrics, _entry("grad_norm_by_part", part), offset)
         length = max(stage.steps_planned, stage.steps_done, 1)
         bands.append(Band(stage.name.split("-")[0], offset, offset + length))
         offset += length
@@ -110,19 +113,41 @@ def training_curves(run: Run) -> TrainingCurves | None:
             write_y=fixed,
         )
         by_source += _figure(source_name(source), chart, _change(joined[source], fixed, bands), source_class(source))
-    speeds = line_chart(
-        "Tokens per second",
-        [Series("tokens/s", speed, "t-stage")],
-        low=0.0,
-        bands=bands,
-        write_y=compact,
-        write_tick=compact,
-    )
-    norms = line_chart("Gradient norm", [Series("norm", norm, "t-stage")], log=True, bands=bands)
-    figures = _figure("Tokens per second", speeds, css="t-stage") + _figure(
-        "Gradient norm", norms, "before clipping", "t-stage"
-    )
+    figures = _speed_figures(whole, bands, _peak(stages)) + _norm_figures(whole["grad_norm"], norms, bands)
     return TrainingCurves(base, loss, by_source, figures, _training_summary(run, stages, losses))
+
+
+def _speed_figures(curves: dict[str, list[Point]], bands: list[Band], peak: str) -> list[Figure]:
+    """Tokens a second, and what share of the machine's peak they are."""
+    figures = []
+    for title, field, write, caption in (
+        ("Tokens per second", "tokens_per_second", compact, ""),
+        ("MFU", "mfu", _share, peak),
+    ):
+        series = [Series(title.lower(), curves[field], "t-stage")]
+        chart = line_chart(title, series, low=0.0, bands=bands, write_y=write, write_tick=write)
+        figures += _figure(title, chart, caption, "t-stage")
+    return figures
+
+
+def _norm_figures(norm: list[Point], parts: dict[str, list[Point]], bands: list[Band]) -> list[Figure]:
+    """The norm of the whole gradient, and of each part's where more than one learns."""
+    curves = {"Gradient norm": ("norm", norm, "before clipping")}
+    learning = {part: points for part, points in parts.items() if any(y > 0 for _, y in points)}
+    if len(learning) > 1:
+        curves |= {f"Gradient norm: {part}": (part, points, "") for part, points in learning.items()}
+    figures = []
+    for title, (label, points, caption) in curves.items():
+        chart = line_chart(title, [Series(label, points, "t-stage")], log=True, bands=bands)
+        figures += _figure(title, chart, caption, "t-stage")
+    return figures
+
+
+def _peak(stages: list[Stage]) -> str:
+    """What utilisation is a share of in each process, as the last step says."""
+    peak = mapping(stages[-1].metrics[-1].get("peak"))
+    tflops = finite(peak.get("tflops"))
+    return f"of {significant(tflops)} TFLOP/s, {peak.get('source') or 'source unknown'}" if tflops else ""
 
 
 def _base_figures(run: Run) -> list[Figure]:
@@ -237,6 +262,11 @@ def _power(value: float) -> str:
 
 def _whole(value: float) -> str:
     return percent(value, 0)
+
+
+def _share(value: float) -> str:
+    """A share that may be small."""
+    return percent(value, 0 if value >= 0.1 or value == 0 else 1)
 
 
 def _by_task(

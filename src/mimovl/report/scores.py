@@ -113,8 +113,12 @@ def score_table(before: Checkpoint | None, after: Checkpoint, comparison: Compar
     headline = comparison.headline() if comparison else {}
     was, now = mapping(before.summary.get("mean_reward")) if before else {}, mapping(after.summary.get("mean_reward"))
     if now:
-        detail = "over all tasks, weighted equally"
-        change = comparison.mean_reward if comparison else None
+        detail, change = "over all tasks, weighted equally", comparison.mean_reward if comparison else None
+        if comparison and (sampled := comparison.sampled_reward):
+            ends: tuple[Record, Record] = ({"score": sampled.before}, {"score": sampled.after})
+            about = f"over all tasks and both modes, temperature {comparison.temperature:g}: what MORL maximises"
+            rows.append(_row("Mean reward, sampled", "t-rl", about, *ends, sampled, total=True))
+            detail += "; greedy, as all below"
         rows.append(_row("Mean reward", "t-rl", detail, was, now, change, total=True))
     for task in in_order(after.scores):
         now = mapping(after.scores.get(task))

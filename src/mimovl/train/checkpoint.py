@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from mimovl.model import VisionLanguageModel, save_checkpoint
 from mimovl.team import ALONE, Team
 from mimovl.train.optimizer import Optimizer
 
-__all__ = ["finish_step", "is_finished", "resume_training", "save_training"]
+__all__ = ["finish_step", "is_finished", "resume_training", "save_training", "write_finished"]
 
 RESUME_FILE = "resume/resume.pt"
 DONE_FILE = "done.json"
@@ -38,6 +38,9 @@ def save_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Optimi
         modules: whatever holds parameters, by name.
         optimizer: of those parameters.
         counters: plain numbers, lists and tensors that say how far the step is.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; an earlier point stays.
     """
     path = out / RESUME_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,10 +51,18 @@ def save_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Optimi
         "random": torch.get_rng_state(),
     }
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch's word for a full disk
+        partial.unlink(missing_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        raise CheckpointError(
+            f"{path}: could not be saved ({str(error).splitlines()[0][:120]}), {free:,} bytes are free; what was saved "
+            "before is whole: make room and start the same command again"
+        ) from None
     partial.replace(path)
 
 
@@ -88,17 +99,23 @@ def finish_step(
 ) -> None:
     """Write the step's checkpoint, then the word that it is done, and drop the resume point; all wait for that."""
     if team.leads:
-        _write_finished(out, model, side_files, done)
+        write_finished(out, model, side_files, done)
     team.wait()
 
 
-def _write_finished(
-    out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]
+def write_finished(
+    out: Path,
+    model: VisionLanguageModel,
+    side_files: Mapping[str, bytes],
+    done: dict[str, Any],
+    *,
+    whole: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> None:
+    """What the leader does to finish a step; ``whole`` puts divided parameters together."""
     for abandoned in out.glob(".model.partial-*"):  # a kill while a checkpoint was being written
         shutil.rmtree(abandoned, ignore_errors=True)
     model.side_files = dict(side_files)
-    save_checkpoint(model, out / "model")
+    save_checkpoint(model, out / "model", whole=whole)
     partial = out / f".{DONE_FILE}.partial"
     partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
     partial.replace(out / DONE_FILE)

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mimovl.model import VisionLanguageModel
 from mimovl.plan import Load, count_flops
 from mimovl.train.config import StageConfig
@@ -33,6 +35,7 @@ class Gauges:
         leads: whether this process writes files and needs figures.
         peak_tflops: of one process's device, if it is known.
         state: of the spike watch, from the resume point.
+        dtype: in which matrices are multiplied; unset for that of the parameters.
     """
 
     def __init__(
@@ -45,9 +48,10 @@ class Gauges:
         leads: bool,
         peak_tflops: float | None,
         state: Mapping[str, Any],
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.spikes = SpikeWatch(stage.spikes or SpikeConfig(), out, leads, **state)
-        self.peak: Peak | None = machine_peak(model.device, model.dtype, peak_tflops) if leads else None
+        self.peak: Peak | None = machine_peak(model.device, dtype or model.dtype, peak_tflops) if leads else None
         self._config = model.config
         self._trained = stage.train
         self._processes = processes
@@ -57,13 +61,14 @@ class Gauges:
         return closing(self.spikes)
 
     def pack(self, batch: PackedBatch, loss: SummedLoss) -> dict[str, Any]:
-        """A pack's FLOPs of forward and backward, and the mean loss of each of its samples."""
+        """A batch's FLOPs of forward and backward, and the mean loss of each of its samples, as far as it is known."""
         parts = count_flops(self._config, Load.of_batch(batch, self._config), self._trained)
         by_sample = loss.by_sample if isinstance(loss, LanguageModelLoss) else ()
         means = [summed / count if count else None for summed, count in by_sample] or [None] * len(batch.sources)
+        labels = [count for _, count in by_sample] or [0] * len(batch.sources)
         return {
             "flops": sum(part.model for part in parts.values()),
-            "samples": list(map(SampleLoss, batch.sample_ids, batch.sources, means)),
+            "samples": list(map(SampleLoss, batch.sample_ids, batch.sources, means, labels)),
         }
 
     def accepts(self, step: int, loss: float, norms: Mapping[str, float], packs: Sequence[Mapping[str, Any]]) -> bool:

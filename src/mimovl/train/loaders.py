@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,10 +24,11 @@ from mimovl.data import (
     reshard,
 )
 from mimovl.data.lengths import peek_at
+from mimovl.errors import DataError
 from mimovl.train.config import StageConfig
 from mimovl.types import Sample
 
-__all__ = ["DropList", "Samples", "stage_loaders"]
+__all__ = ["DropList", "Samples", "data_digest", "stage_loaders"]
 
 DROPPED_FILE = "dropped.jsonl"
 
@@ -103,6 +106,31 @@ def _known_lengths(samples: Samples | SampleFolders, processor: Processor) -> np
     folder = getattr(samples, "path", None)
     index = find_index(samples, processor, folder) if isinstance(folder, Path) else None
     return index.tokens if index else None
+
+
+_COMPARED = 32
+"""First draws by which data are told apart."""
+
+
+def data_digest(samples: Samples | SampleFolders, loaders: Sequence[PackedLoader]) -> str:
+    """Tells data apart by how many samples there are and which are drawn first, for people and machines to compare.
+
+    Empty in a process that draws nothing.
+    """
+    if not loaders:
+        return ""
+    draws = list(islice(loaders[0].mixture.stream(), _COMPARED))
+    names = [_name(samples, index) for index in draws]
+    facts = [len(samples), loaders[0].mixture.order, draws, names]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return f"{digest} ({len(samples):,} samples, the first drawn is {names[0]})"
+
+
+def _name(samples: Samples | SampleFolders, index: int) -> str:
+    try:
+        return peek_at(samples, index)[0].id
+    except DataError as error:
+        return f"number {index}, unreadable: {error}"
 
 
 class DropList:

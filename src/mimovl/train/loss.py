@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from mimovl.model import VisionLanguageModel
+from mimovl.model import TokenShare, VisionLanguageModel
 from mimovl.train.linear_cross_entropy import linear_cross_entropy
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
@@ -60,22 +60,31 @@ def token_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.
     return where, losses
 
 
-def _weighted_losses(model: VisionLanguageModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _weighted_losses(
+    model: VisionLanguageModel, batch: PackedBatch, share: TokenShare | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Positions with a label, the weighted sum of their losses, and each loss.
 
     Logits are computed at labelled positions only: prompts and pictures cost no row of the vocabulary matrix.
     """
-    hidden = model(batch)
-    where = (batch.labels != IGNORE_INDEX).nonzero().flatten()
+    hidden = model(batch, share=share) if share else model(batch)
+    if share:
+        here = (batch.labels[share.rows] != IGNORE_INDEX).nonzero().flatten()
+        hidden, where = hidden[here], share.rows[here]
+    else:
+        where = (batch.labels != IGNORE_INDEX).nonzero().flatten()
+        hidden = hidden[where]
     total, losses = linear_cross_entropy(
-        hidden[where], model.language.lm_head.weight, batch.labels[where], batch.loss_weights[where]
+        hidden, model.language.lm_head.weight, batch.labels[where], batch.loss_weights[where]
     )
     return where, total, losses
 
 
-def language_model_loss(model: VisionLanguageModel, batch: PackedBatch) -> LanguageModelLoss:
-    """Weighted next-token loss of a packed batch."""
-    where, total, losses = _weighted_losses(model, batch)
+def language_model_loss(
+    model: VisionLanguageModel, batch: PackedBatch, share: TokenShare | None = None
+) -> LanguageModelLoss:
+    """Weighted next-token loss of a packed batch, or of the tokens that are this process's share of it."""
+    where, total, losses = _weighted_losses(model, batch, share)
     # Segment of each labelled token, to split the loss by source.
     segment = torch.searchsorted(batch.cu_seqlens, where, right=True) - 1
     num_samples = len(batch.sources)

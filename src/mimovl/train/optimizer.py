@@ -7,7 +7,7 @@ rate serves both; embeddings, heads, norms and biases keep AdamW.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -48,6 +48,11 @@ def set_trainable(model: VisionLanguageModel, parts: Iterable[str]) -> None:
         part.requires_grad_(name in parts)
 
 
+Groups = list[dict[str, Any]]
+"""Parameter groups with their learning rate, part and weight decay."""
+Parts = dict[str, list[nn.Parameter]]
+"""Parameters by part."""
+
 _NOT_ORTHOGONALISED = ("embed_tokens.weight", "lm_head.weight", "table.weight", "score.weight")
 """Matrices with a row for each token or class, of which Muon would move rows that had no gradient, and the one row of
 a reward head."""
@@ -61,6 +66,9 @@ class Optimizer:
         learning_rate: peak learning rate of each part.
         config: which algorithm, and its constants.
         team: processes that have the same gradients and share the work of an update.
+        make: builds the inner optimizers from groups for AdamW and groups for Muon; unset for those of this process.
+        clip: scales gradients down to a global norm and returns what it was; unset for torch's.
+        norms: tells the norm of each part's gradients; unset where parameters hold whole ones.
     """
 
     def __init__(
@@ -70,12 +78,18 @@ class Optimizer:
         config: OptimizerConfig,
         *,
         team: Team = ALONE,
+        make: Callable[[Groups, Groups], list[torch.optim.Optimizer]] | None = None,
+        clip: Callable[[list[nn.Parameter], float], float] | None = None,
+        norms: Callable[[Parts], dict[str, float]] | None = None,
     ) -> None:
         self.config = config
         self.peak = dict(learning_rate)
         self.parameters: list[nn.Parameter] = []
-        matrices: list[dict[str, Any]] = []
-        adamw: list[dict[str, Any]] = []
+        self.names: dict[nn.Parameter, str] = {}
+        """Part and name of each."""
+        self._clip, self._norms = clip or _clip, norms or _norms
+        matrices: Groups = []
+        adamw: Groups = []
         seen: set[int] = set()
         for part, module in modules.items():
             groups: dict[str, list[nn.Parameter]] = {"matrix": [], "decayed": [], "plain": []}
@@ -84,6 +98,7 @@ class Optimizer:
                     continue
                 seen.add(id(parameter))
                 self.parameters.append(parameter)
+                self.names[parameter] = f"{part}.{name}"
                 inner = parameter.ndim == 2 and not name.endswith(_NOT_ORTHOGONALISED)
                 kind = ("matrix" if config.name == "muon" else "decayed") if inner else "plain"
                 groups[kind].append(parameter)
@@ -94,6 +109,9 @@ class Optimizer:
                 if groups[kind]:
                     adamw.append({"params": groups[kind], "lr": rate, "part": part, "weight_decay": decay})
         self.inner: list[torch.optim.Optimizer] = []
+        if make:
+            self.inner = make(adamw, matrices)
+            return
         if adamw:
             self.inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
         if matrices:
@@ -116,7 +134,7 @@ class Optimizer:
         Returns:
             The global gradient norm before clipping.
         """
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm))
+        norm = self._clip(self.parameters, self.config.clip_norm)
         for optimizer in self.inner:
             for group in optimizer.param_groups:
                 group["lr"] = self.peak[group["part"]] * factor
@@ -126,15 +144,28 @@ class Optimizer:
 
     def norms(self) -> dict[str, float]:
         """Norm of each part's gradients as they stand, before clipping."""
-        gradients: dict[str, list[torch.Tensor]] = {part: [] for part in self.peak}
+        parts: Parts = {part: [] for part in self.peak}
         for group in (group for optimizer in self.inner for group in optimizer.param_groups):
-            gradients[group["part"]] += [p.grad for p in group["params"] if p.grad is not None]
-        return {part: _float(nn.utils.get_total_norm(found)) for part, found in gradients.items()}
+            parts[group["part"]] += group["params"]
+        return self._norms(parts)
 
     def clear(self) -> None:
         """Forget the gradients: a step that is not taken."""
         for optimizer in self.inner:
             optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every state by the parameter's name and its own, the very tensors; those of later steps are made as zeros."""
+        states = {}
+        for optimizer in self.inner:
+            blank = getattr(optimizer, "blank", _blank_muon if isinstance(optimizer, torch.optim.Muon) else _blank)
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                state = optimizer.state[parameter]
+                if not state:
+                    state.update(blank(parameter))
+                for key, tensor in state.items():
+                    states[f"{self.names[parameter]}.{key}"] = tensor
+        return states
 
     def state_dict(self) -> list[dict[str, Any]]:
         """State of every inner optimizer."""
@@ -146,6 +177,20 @@ class Optimizer:
             optimizer.load_state_dict(inner)
 
 
-def _float(norm: torch.Tensor) -> float:
-    """A norm as a number; of sharded gradients (DTensor) each process holds a share of it."""
-    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+def _clip(parameters: list[nn.Parameter], largest: float) -> float:
+    return float(nn.utils.clip_grad_norm_(parameters, largest))
+
+
+def _norms(parts: Parts) -> dict[str, float]:
+    gradients = {part: [p.grad for p in parameters if p.grad is not None] for part, parameters in parts.items()}
+    return {part: float(nn.utils.get_total_norm(found)) for part, found in gradients.items()}
+
+
+def _blank(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What torch's fused AdamW begins with."""
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _blank_muon(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"momentum_buffer": torch.zeros_like(parameter)}

@@ -3,8 +3,9 @@
     parallel: {fsdp: full, activation_checkpointing: full, dtype: bfloat16}        at the top, for every stage
     stages: [{name: long-context, parallel: {context_parallel: 4, …}, …}]          or in a stage, instead of the top's
 
-Every default is one process in float32. A pack is the unit: a step's packs are divided among the processes, each takes
-``micro_packs`` of its own at a time, and gradients add up to those of one process that takes them all.
+``mimovl train`` follows it. Every default is one process in float32. A pack is the unit: a step's packs are divided
+among the processes, each takes ``micro_packs`` of its own at a time, and gradients add up to those of one process that
+takes them all.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class ParallelConfig(RecipeModel):
     parameter_dtype: Precision = "float32"
     """Of the parameters between steps; bfloat16 ones are updated with stochastic rounding."""
     gradient_dtype: Precision = "float32"
-    """In which gradients add up, over packs and over processes."""
+    """In which gradients add up, over packs and over processes; where it is not that of the parameters, a gradient is
+    taken out of autograd's hands as soon as it is there."""
     optimizer_dtype: Precision = "float32"
     """Of the optimizer's states; bfloat16 ones are written with stochastic rounding."""
 

@@ -58,6 +58,14 @@ class SampleLoss:
     source: str
     loss: float | None
     """Mean over its labelled tokens; None where it has none, or nobody knows."""
+    labels: int = 0
+    """How many those are."""
+
+    def __add__(self, other: SampleLoss) -> SampleLoss:
+        """The sample, of which this and ``other`` are two parts of its tokens."""
+        labels = self.labels + other.labels
+        summed = sum(one.loss * one.labels for one in (self, other) if one.loss is not None)
+        return SampleLoss(self.id, self.source, summed / labels if labels else None, labels)
 
 
 @dataclass

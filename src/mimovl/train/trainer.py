@@ -3,14 +3,16 @@
     train_stage(model, processor, samples, stage, out)   →   out/metrics.jsonl, out/model/, out/done.json
 
 Killed at any moment it goes on from its last resume point, and on the CPU with the very losses it would have had:
-the point holds parameters, optimizer, random states and the loader's place.
+the point holds parameters, optimizer, random states and the loader's place. How the stage is spread over processes is
+not decided here (``spread.py``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,15 +21,18 @@ from typing import Any, Protocol
 from torch import nn
 
 from mimovl.data import LoaderState, PackedLoader, Processor, SampleFolders, side_by_side
+from mimovl.errors import Stopped, TrainingError
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
-from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
+from mimovl.train.checkpoint import is_finished
 from mimovl.train.config import StageConfig
+from mimovl.train.distributed import agree
 from mimovl.train.gauges import Gauges, total_norm
-from mimovl.train.loaders import DropList, Samples, stage_loaders
+from mimovl.train.loaders import DropList, Samples, data_digest, stage_loaders
 from mimovl.train.loss import Objective, language_model_loss
 from mimovl.train.metrics import MetricsLog, peak_memory_mb
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
+from mimovl.train.spread import Spread, TeamSpread
 from mimovl.train.trackers import Tracking
 from mimovl.types import PackedBatch
 
@@ -89,6 +94,7 @@ def train_stage(
     team: Team = ALONE,
     objective: Objective = language_model_loss,
     tracking: Tracking | None = None,
+    spread: Spread | None = None,
 ) -> VisionLanguageModel:
     """Train one stage, or what is left of it.
 
@@ -103,44 +109,52 @@ def train_stage(
         team: processes that share each step's packs; losses do not depend on their number.
         objective: what is made small, by default the next-token loss; it is divided by a step's labels.
         tracking: who is told the figures besides metrics.jsonl.
+        spread: how processes share packs and parameters; unset, each of the team holds the whole model.
 
     Returns:
         The trained model.
 
     Raises:
-        DataError: the mixture or a sample cannot be used.
+        DataError: the mixture or a sample cannot be used, or the processes disagree on the data.
         TrainingError: a loss or gradient is no number, or too high, and the stage's policy says stop.
         MimovlError: a process that reads ahead died; names the sample it was on.
+        Stopped: somebody asked a process to end; the stage has been saved.
     """
     if is_finished(out):
         return load_checkpoint(out / "model")
+    spread = spread or TeamSpread(team)
     set_trainable(model, stage.train)
-    model.train()
+    model = spread.prepare(model.train(), stage)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
-    rates = {str(part): rate for part, rate in stage.learning_rate.items()}
-    optimizer = Optimizer(trained, rates, stage.optimizer, team=team)
-    counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
-    lanes = team.share(range(stage.packs))
-    loaders = stage_loaders(samples, processor, stage, lanes, counters.loaders, seed=seed)
+    optimizer = spread.optimizer(trained, stage)
+    counters = _Counters(**(spread.checkpoints.resume(out, model, optimizer) or {}))
+    loaders = stage_loaders(samples, processor, stage, spread.lanes(stage.packs), counters.loaders, seed=seed)
+    if spread.team.size > 1:
+        agree(spread.team, "the data", data_digest(samples, loaders))
     gauges = Gauges(
         model,
         stage,
         out,
-        processes=team.size,
-        leads=team.leads,
+        processes=spread.team.size,
+        leads=spread.team.leads,
         peak_tflops=tracking.config.peak_tflops if tracking else None,
         state=counters.spikes,
+        dtype=spread.dtype,
     )
     with ExitStack() as stack:
         stack.enter_context(gauges.open())
         steps = stack.enter_context(closing(side_by_side(loaders)))
         data = _Input(loaders, steps, DropList(out))
         log = None
-        if team.leads:
+        if spread.team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = MetricsLog(out / "metrics.jsonl", step=counters.step, followers=trackers)
             stack.enter_context(closing(log))
-        _train(model, optimizer, data, stage, counters, gauges, log, out, progress, team, objective)
+        try:
+            _train(model, optimizer, data, stage, counters, gauges, log, out, progress, spread, objective)
+        except TrainingError:  # in every process
+            spread.checkpoints.settle(out)
+            raise
     done = {
         "steps": counters.step,
         "tokens": counters.tokens,
@@ -152,7 +166,7 @@ def train_stage(
         "dropped": counters.dropped,
         "skipped": gauges.spikes.skipped,
     }
-    finish_step(out, model, processor.files(), done, team=team)
+    spread.finish(out, model, processor.files(), done)
     return model
 
 
@@ -166,7 +180,7 @@ def _train(
     log: MetricsLog | None,
     out: Path,
     progress: Progress | None,
-    team: Team,
+    spread: Spread,
     objective: Objective,
 ) -> None:
     """The steps that are left, each logged, with a resume point now and then."""
@@ -176,7 +190,7 @@ def _train(
         factor = learning_rate_factor(
             counters.step, stage.steps, warmup=stage.warmup, schedule=stage.schedule, final=stage.final
         )
-        figures = _step(model, optimizer, data, stage, factor, counters, gauges, team, objective)
+        figures = _step(model, optimizer, data, factor, counters, gauges, spread, objective)
         elapsed = time.monotonic() - started
         counters.seconds += elapsed
         tokens, images, flops = figures["size"]
@@ -200,66 +214,59 @@ def _train(
         if progress:
             progress.update(counters.step, stage.steps, f"loss {figures['loss']:.3f}  {tokens / elapsed:,.0f} tokens/s")
         due = time.monotonic() - saved > stage.save_seconds and counters.step < stage.steps
-        if team.broadcast(due):
+        if (wish := spread.wish(due=due)) != "go on":
             counters.spikes = gauges.spikes.state_dict()
-            counters.loaders = team.merge([state.state_dict() for state in figures["loaders"]])
-            if team.leads:
-                save_training(out, {"model": model}, optimizer, asdict(counters))
+            counters.loaders = spread.merge([state.state_dict() for state in figures["loaders"]])
+            spread.checkpoints.save(out, model, optimizer, asdict(counters))
             saved = time.monotonic()
+        if wish == "stop":
+            spread.checkpoints.settle(out)
+            raise Stopped(f"stopped as asked (SIGTERM) after step {counters.step} of {stage.steps}; saved in {out}")
 
 
 def _step(
     model: VisionLanguageModel,
     optimizer: Optimizer,
     data: _Input,
-    stage: StageConfig,
     factor: float,
     counters: _Counters,
     gauges: Gauges,
-    team: Team,
+    spread: Spread,
     objective: Objective,
 ) -> dict[str, Any]:
-    """One optimizer step over ``stage.packs`` packs, normalised by the labels of all of them."""
+    """One optimizer step over the stage's packs, normalised by the labels of all of them."""
     drawn = data.draw()
-    labels = sum(team.merge([float(batch.loss_weights[batch.labels >= 0].sum()) for batch, _ in drawn]))
+    known = spread.merge([_known(batch, state) for batch, state in drawn])
+    labels = sum(pack["labels"] for pack in known)
     packs: list[dict[str, Any]] = []
-    for batch, _ in drawn:
-        batch = batch.to(model.device)
-        loss = objective(model, batch)
+    for batch, last in spread.batches([batch for batch, _ in drawn]):
+        loss = spread.loss(model, batch, objective)
         further = model.auxiliary_loss(batch)
         total = loss.total if further is None else loss.total + further
-        if total.requires_grad:  # text alone teaches a frozen language model nothing
-            (total / labels).backward()  # type: ignore[no-untyped-call]
+        spread.backward(total / labels, last=last)
         packs.append(
             {
                 "loss": float(loss.total.detach()),
                 "by_source": loss.by_source,
-                "tokens": batch.num_tokens,
-                "images": len(batch.grid_thw),
+                "waited": data.waited,
                 **gauges.pack(batch, loss),
             }
         )
-    for pack, (_, state) in zip(packs, drawn, strict=True):
-        pack |= {"dropped": state.dropped, "waited": data.waited}
-    team.sum_gradients(optimizer.parameters)
-    packs = team.merge(packs)
+    spread.gradients(optimizer, seen=any(pack["images"] for pack in known))
+    packs = spread.merge(packs, _together)
     mean, norms = sum(pack["loss"] for pack in packs) / labels, optimizer.norms()
     if gauges.accepts(counters.step + 1, mean, norms, packs):
         norm = optimizer.step(factor)
     else:
         norm = total_norm(norms)
         optimizer.clear()
-    by_source: dict[str, tuple[float, int]] = {}
-    for pack in packs:
-        for source, (summed, count) in pack["by_source"].items():
-            before = by_source.get(source, (0.0, 0))
-            by_source[source] = (before[0] + summed, before[1] + count)
-    tokens, images, flops = (sum(pack[name] for pack in packs) for name in ("tokens", "images", "flops"))
+    by_source = _add_sources(pack["by_source"] for pack in packs)
+    tokens, images = (sum(pack[name] for pack in known) for name in ("tokens", "images"))
     counters.step += 1
     counters.tokens += tokens
     counters.images += images
     dropped: Counter[str] = Counter()
-    for pack in packs:
+    for pack in known:
         dropped.update(dict(pack["dropped"]))
     counters.dropped = dict(sorted(dropped.items()))
     return {
@@ -267,7 +274,39 @@ def _step(
         "loss_by_source": {source: summed / max(1, count) for source, (summed, count) in sorted(by_source.items())},
         "grad_norm": norm,
         "grad_norm_by_part": norms,
-        "size": (tokens, images, flops),
+        "size": (tokens, images, sum(pack["flops"] for pack in packs)),
         "data_wait": max(pack["waited"] for pack in packs),
         "loaders": [state for _, state in drawn],
     }
+
+
+def _known(batch: PackedBatch, state: LoaderState) -> dict[str, Any]:
+    """What is known of a pack before it is computed, the same in all processes that share it."""
+    return {
+        "labels": float(batch.loss_weights[batch.labels >= 0].sum()),
+        "tokens": batch.num_tokens,
+        "images": len(batch.grid_thw),
+        "dropped": state.dropped,
+        "samples": hashlib.sha256("\n".join(batch.sample_ids).encode()).hexdigest()[:16],
+    }
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a pack from those of two parts of its tokens."""
+    return {
+        "loss": one["loss"] + other["loss"],
+        "by_source": _add_sources((one["by_source"], other["by_source"])),
+        "waited": max(one["waited"], other["waited"]),
+        "flops": one["flops"],  # both know those of the whole pack
+        "samples": [mine + its for mine, its in zip(one["samples"], other["samples"], strict=True)],
+    }
+
+
+def _add_sources(parts: Iterable[dict[str, tuple[float, int]]]) -> dict[str, tuple[float, int]]:
+    """Summed loss and labelled tokens of each source."""
+    by_source: dict[str, tuple[float, int]] = {}
+    for part in parts:
+        for source, (summed, count) in part.items():
+            before = by_source.get(source, (0.0, 0))
+            by_source[source] = (before[0] + summed, before[1] + count)
+    return by_source

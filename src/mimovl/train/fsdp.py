@@ -1,0 +1,345 @@
+"""A stage whose parameters, gradients and optimizer states are divided among processes (PyTorch's FSDP2).
+
+Every block is a unit: its parameters are gathered when it is needed and dropped again. One arrangement serves all:
+
+    fsdp: full      every parameter divided among all processes
+    fsdp: hybrid    divided within groups of shard_size, repeated from group to group (HSDP)
+    fsdp: off       repeated everywhere: groups of one
+
+The model is made without memory, divided, and each process then reads its own rows from the checkpoint's files: no
+process ever holds the whole. Processes stay in step whatever their packs hold: a pack without a picture sends a blank
+one through the vision tower (``VisionLanguageModel.sees_always``), which adds exactly nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from mimovl.errors import CheckpointError, DataError
+from mimovl.model import VisionLanguageModel
+from mimovl.model.hf_checkpoint import hf_name, is_ignored, published_name, published_shape
+from mimovl.model.shards import DTYPES, open_shard, stored_tensors
+from mimovl.team import Team
+from mimovl.train.blocks import arrange_blocks
+from mimovl.train.config import StageConfig
+from mimovl.train.context_parallel import ContextShare
+from mimovl.train.distributed import Layout
+from mimovl.train.export import finish_sharded
+from mimovl.train.loss import Objective, SummedLoss, language_model_loss
+from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW, local
+from mimovl.train.optimizer import Groups, Optimizer, Parts
+from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.sharded_muon import ShardedMuon, rows_of
+from mimovl.train.spread import Checkpoints, Wish, decide
+from mimovl.types import PackedBatch
+
+__all__ = ["ShardedSpread", "join_packs", "load_shards", "needs_sharding", "shard_model"]
+
+T = TypeVar("T")
+
+
+def needs_sharding(parallel: ParallelConfig) -> bool:
+    """Whether a stage needs more than a team in which everybody holds the whole model in float32."""
+    plain = ParallelConfig(
+        data_parallel=parallel.data_parallel,
+        activation_checkpointing=parallel.activation_checkpointing,
+        compile=parallel.compile,
+        reshard_after_forward=parallel.reshard_after_forward,
+    )
+    return parallel != plain
+
+
+class ShardedSpread:
+    """How a stage is spread with FSDP2.
+
+    Args:
+        team: all processes, joined in a process group (one process, too).
+        parallel: what the recipe says.
+        stage: which is spread.
+        device: this process's.
+        weights: checkpoint folder to read parameters from, where the model has no memory yet (meta device).
+        checkpoints: where resume points go.
+        seed: of the noise that rounds narrow parameters and states.
+        stop_asked: whether this process was asked to end.
+        tell: shown what cannot be done as asked, by the leader.
+
+    Raises:
+        RecipeError: so many processes cannot be arranged as the recipe says.
+    """
+
+    def __init__(
+        self,
+        team: Team,
+        parallel: ParallelConfig,
+        stage: StageConfig,
+        *,
+        device: torch.device,
+        weights: Path | None,
+        checkpoints: Checkpoints,
+        seed: int = 0,
+        stop_asked: Callable[[], bool] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.team = team
+        self.parallel = parallel
+        self.checkpoints = checkpoints
+        self.dtype: torch.dtype | None = _torch(parallel.dtype)
+        self._layout = layout = Layout.of(parallel, stage, team.size)
+        self._device, self._weights, self._seed = device, weights, seed
+        self._stop_asked, self._tell = stop_asked, tell if team.leads else None
+        repeated = init_device_mesh(device.type, (layout.replicas, layout.shards), mesh_dim_names=("replica", "shard"))
+        self._mesh = repeated if layout.replicas > 1 else repeated["shard"]
+        self._shards = repeated["shard"]
+        self._context: dist.ProcessGroup | None = None
+        if layout.context > 1:
+            lanes = init_device_mesh(device.type, (layout.data, layout.context), mesh_dim_names=("data", "context"))
+            self._context = lanes["context"].get_group()
+        self._lane = team.rank // layout.context
+        self._gradients = Gradients(_torch(parallel.gradient_dtype) if self._own_gradients else None)
+        self._model: VisionLanguageModel | None = None
+
+    @property
+    def _own_gradients(self) -> bool:
+        return self.parallel.gradient_dtype != self.parameter_dtype_name
+
+    @property
+    def parameter_dtype_name(self) -> str:
+        """In which parameters are kept."""
+        return self.parallel.parameter_dtype
+
+    # ------------------------------------------------------------ the model
+
+    def prepare(self, model: VisionLanguageModel, stage: StageConfig) -> VisionLanguageModel:
+        """Divide the model, fill it from the checkpoint where it is still empty, and arrange its blocks."""
+        model.to(_torch(self.parallel.parameter_dtype))
+        arrange_blocks(model, self.parallel, self._device, tell=self._tell)
+        shard_model(model, self._mesh, self.parallel)
+        if self._weights is not None:
+            load_shards(model, self._weights, self._device, self._shards.size(), self._shards.get_local_rank())
+        model.sees_always = True
+        self._gradients.watch(p for p in model.parameters() if p.requires_grad)
+        self._model = model
+        return model
+
+    def optimizer(self, modules: Mapping[str, nn.Module], stage: StageConfig) -> Optimizer:
+        """AdamW and Muon over this process's parts."""
+        config, states = stage.optimizer, _torch(self.parallel.optimizer_dtype)
+        noise = Noise(self._seed, self._shards.get_local_rank())
+        narrow = self._own_gradients or states != torch.float32 or self.parallel.parameter_dtype != "float32"
+
+        def make(adamw: Groups, matrices: Groups) -> list[torch.optim.Optimizer]:
+            inner: list[torch.optim.Optimizer] = []
+            if adamw and narrow:
+                inner.append(RoundedAdamW(adamw, self._gradients, noise, betas=config.betas, state_dtype=states))
+            elif adamw:
+                inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
+            if matrices:
+                inner.append(
+                    ShardedMuon(
+                        matrices,
+                        self._gradients,
+                        noise,
+                        momentum=config.momentum,
+                        weight_decay=config.weight_decay,
+                        state_dtype=states,
+                        group=self._shards.get_group(),
+                    )
+                )
+            return inner
+
+        rates = {str(part): rate for part, rate in stage.learning_rate.items()}
+        return Optimizer(modules, rates, config, make=make, clip=self._clip, norms=self._norms)
+
+    # ------------------------------------------------------------ a step
+
+    def lanes(self, packs: int) -> list[int]:
+        """Those of this process's group."""
+        return list(range(self._lane, packs, self._layout.data))
+
+    def merge(self, shares: list[T], add: Callable[[T, T], T] | None = None) -> list[T]:
+        """Of all groups; of the processes of a group added up, or, where all must know the same, compared.
+
+        Raises:
+            DataError: processes that share a pack hold different ones; names both and what each holds.
+        """
+        gathered, size = self.team.gather(shares), self._layout.context
+        groups = [gathered[first : first + size] for first in range(0, len(gathered), size)]
+        merged: list[T] = []
+        for number in range(len(shares)):
+            for place, group in enumerate(groups):
+                whole = group[0][number]
+                for rank, other in enumerate(group[1:], place * size + 1):
+                    if add:
+                        whole = add(whole, other[number])
+                    elif other[number] != whole:
+                        raise DataError(
+                            f"ranks {place * size} and {rank} share a pack and disagree on it: the one has {whole}, "
+                            f"the other {other[number]}; give all processes the same recipe, overrides and folders"
+                        )
+                merged.append(whole)
+        return merged
+
+    def batches(self, packs: Sequence[PackedBatch]) -> Iterator[tuple[PackedBatch, bool]]:
+        """``micro_packs`` at a time."""
+        size = self.parallel.micro_packs
+        for first in range(0, len(packs), size):
+            yield join_packs(packs[first : first + size]).to(self._device), first + size >= len(packs)
+
+    def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
+        """Of the tokens that are this process's."""
+        if self._context is None:
+            return objective(model, batch)
+        assert objective is language_model_loss, "no other objective is a sum over tokens that can be shared"
+        return language_model_loss(model, batch, ContextShare(batch, self._context))
+
+    def backward(self, loss: torch.Tensor, *, last: bool) -> None:
+        """Gradients are divided among the processes as they come; groups that repeat them wait for the last."""
+        model = self._model
+        assert isinstance(model, FSDPModule)
+        if self._layout.replicas > 1:
+            model.set_requires_all_reduce(last)
+        loss.backward()
+
+    def gradients(self, optimizer: Optimizer, *, seen: bool) -> None:
+        """Where no pack of the step has a picture, the tower learns nothing: as one process, it is left alone."""
+        if seen:
+            return
+        for parameter, name in optimizer.names.items():
+            if name.startswith(("vision.", "projector.")):
+                self._gradients.drop(parameter)
+
+    def _clip(self, parameters: list[nn.Parameter], largest: float) -> float:
+        """Global norm over all parts, in float32; one sum over the processes."""
+        total = self._squared(parameters)
+        dist.all_reduce(total, group=self._shards.get_group())
+        norm = float(total.sqrt())
+        if norm > largest:
+            torch._foreach_mul_(self._found(parameters), largest / (norm + 1e-6))
+        return norm
+
+    def _norms(self, parts: Parts) -> dict[str, float]:
+        """Of each part's gradients, the same in every process: what becomes of the step is decided by them."""
+        totals = torch.stack([self._squared(parameters) for parameters in parts.values()])
+        dist.all_reduce(totals, group=self._shards.get_group())
+        norms: list[float] = totals.sqrt().tolist()
+        return dict(zip(parts, self.team.broadcast(norms) if self._layout.replicas > 1 else norms, strict=True))
+
+    def _found(self, parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
+        return [gradient for gradient in map(self._gradients, parameters) if gradient is not None]
+
+    def _squared(self, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
+        """Squared norm of this process's parts of their gradients."""
+        norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in self._found(parameters)]
+        return torch.stack(norms).square().sum() if norms else torch.zeros((), device=self._device)
+
+    def wish(self, *, due: bool) -> Wish:
+        """The leader's wish to save, anybody's request to end."""
+        return decide(self.team, due=due, stop=bool(self._stop_asked and self._stop_asked()))
+
+    def finish(
+        self, out: Path, model: VisionLanguageModel, side_files: Mapping[str, bytes], done: dict[str, Any]
+    ) -> None:
+        """Tensor after tensor is put together and written by the leader."""
+        self.checkpoints.settle(out)
+        finish_sharded(out, model, side_files, done, team=self.team)
+        self.checkpoints.drop(out)
+
+
+def shard_model(model: VisionLanguageModel, mesh: DeviceMesh, parallel: ParallelConfig) -> None:
+    """Divide every block, then what is left.
+
+    Args:
+        model: with ``requires_grad`` set, on any device, in the dtype its parameters are kept in.
+        mesh: (replica, shard) or shard alone.
+        parallel: precision, and whether blocks are dropped after their forward pass.
+    """
+    compute = _torch(parallel.dtype) if parallel.dtype != parallel.parameter_dtype else None
+    # Angles of the vision tower stay float32, so inputs are left as they come.
+    policy = MixedPrecisionPolicy(
+        param_dtype=compute, reduce_dtype=_torch(parallel.gradient_dtype), cast_forward_inputs=False
+    )
+    for block in [*model.vision.blocks, *model.language.layers]:
+        fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=parallel.reshard_after_forward)
+    # The loss reads the output matrix after the forward pass.
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):  # gradients are summed; the loss is divided by all labels of the step
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+
+
+def load_shards(model: VisionLanguageModel, folder: Path, device: torch.device, shards: int, shard: int) -> None:
+    """Give a divided model memory and read its rows from a checkpoint.
+
+    Args:
+        model: divided, on the meta device.
+        folder: a Hugging Face folder.
+        device: where the parts go.
+        shards: how many processes divide each parameter.
+        shard: number of this one.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown, quantised or of another shape; names it.
+    """
+    config = model.config
+    stored = {published_name(name): one for name, one in stored_tensors(folder).items() if not is_ignored(name)}
+    if config.language.tie_embeddings:
+        stored.pop("lm_head.weight", None)
+    wanted = {hf_name(name): (name, parameter) for name, parameter in model.named_parameters()}
+    for names, what in ((wanted.keys() - stored.keys(), "missing"), (stored.keys() - wanted.keys(), "unknown")):
+        if names:
+            raise CheckpointError(
+                f"{folder}: {len(names)} of {len(wanted)} tensors are {what}, the first is {sorted(names)[0]}; "
+                "is it another architecture?"
+            )
+    model.to_empty(device=device)
+    if config.language.tie_embeddings:
+        model.language.lm_head.weight = model.language.embed_tokens.weight
+    empty = dict(model.named_parameters())
+    for published, (name, parameter) in wanted.items():
+        one, shape = stored[published], published_shape(name, parameter, config)
+        if one.shape != tuple(shape) or one.dtype not in DTYPES:
+            raise CheckpointError(
+                f"{one.file}: tensor {one.name} is {one.dtype} of shape {list(one.shape)}, config.json makes it a "
+                f"floating-point one of shape {list(shape)}; the weights and the configuration are of different models"
+            )
+        target = local(empty[name].detach())
+        rows = rows_of(shape[0], shards, shard)
+        if rows.stop > rows.start:
+            with open_shard(one.file) as file:
+                target.copy_(file.get_slice(one.name)[rows].reshape(target.shape))
+
+
+def join_packs(packs: Sequence[PackedBatch]) -> PackedBatch:
+    """Packs laid end to end as one; no attention across them."""
+    if len(packs) == 1:
+        return packs[0]
+    starts = [0]
+    for pack in packs:
+        starts.append(starts[-1] + pack.num_tokens)
+    bounds = [pack.cu_seqlens[1:] + start for pack, start in zip(packs, starts, strict=False)]
+    return PackedBatch(
+        tokens=torch.cat([pack.tokens for pack in packs]),
+        positions=torch.cat([pack.positions for pack in packs], dim=1),
+        cu_seqlens=torch.cat([packs[0].cu_seqlens[:1], *bounds]).to(packs[0].cu_seqlens.dtype),
+        labels=torch.cat([pack.labels for pack in packs]),
+        loss_weights=torch.cat([pack.loss_weights for pack in packs]),
+        patches=torch.cat([pack.patches for pack in packs]),
+        grid_thw=torch.cat([pack.grid_thw for pack in packs]),
+        visual_index=torch.cat([pack.visual_index + start for pack, start in zip(packs, starts, strict=False)]),
+        sample_ids=[name for pack in packs for name in pack.sample_ids],
+        sources=[name for pack in packs for name in pack.sources],
+    )
+
+
+def _torch(name: str) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
