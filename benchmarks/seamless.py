@@ -191,16 +191,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--margin", type=float, default=3.0)
+    parser.add_argument("--margin", type=float, help="3, or 0.5 for real")
     parser.add_argument("--informative", type=float, default=0.41)
     parser.add_argument("--skew", type=float, default=0.9)
-    parser.add_argument("--slots", type=float, default=1.0, help="of the answers of a batch")
+    parser.add_argument("--slots", type=float, help="of the answers of a batch: 1, or 0.25 for real")
     parser.add_argument("--reward", type=float, default=0.004, help="of a longest answer's time (simulated)")
     parser.add_argument("--update", type=float, default=0.095, help="of a naive rollout's time (simulated)")
-    parser.add_argument("--groups", type=int, default=16, help="of a batch (real)")
-    parser.add_argument("--delay", type=float, default=1.0, help="median seconds of a group's reward (real)")
+    parser.add_argument("--groups", type=int, default=32, help="of a batch (real)")
+    parser.add_argument("--delay", type=float, default=0.3, help="median seconds of a group's reward (real)")
     parser.add_argument("--longest", type=int, default=160, help="tokens of an answer (real)")
     args = parser.parse_args()
+    args.margin = (0.5 if args.real else 3.0) if args.margin is None else args.margin
+    args.slots = (0.25 if args.real else 1.0) if args.slots is None else args.slots
     torch.set_num_threads(1)
     figures = real(args) if args.real else simulated(args)
     settings = {name: value for name, value in vars(args).items() if name != "real"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from mimovl.rl.ledger import Entry, Failure
@@ -44,3 +45,17 @@ def test_the_queue_of_another_step_or_a_damaged_one_is_done_without(tmp_path: Pa
     torch.save({"first": 10}, path)
     assert load_queue(path, first=10, version=3) is None
     assert restore_groups(None) == {}
+
+
+def test_a_disk_that_refuses_the_queue_leaves_the_older_one_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "queue.pt"
+    save_queue(path, save_groups(10, 3, entries()))
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mimovl.rl.queue_state.os.fsync", full)
+    save_queue(path, save_groups(10, 4, entries()))
+    assert load_queue(path, first=10, version=3) and [file.name for file in tmp_path.iterdir()] == ["queue.pt"]

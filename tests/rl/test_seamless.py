@@ -14,6 +14,7 @@ from mimovl.rl.prompts import PromptSource
 from mimovl.rl.reward_queue import ThreadedRewards
 from mimovl.rl.seamless import Batch, Collector
 from mimovl.rl.simulator import World
+from mimovl.team import Team, run_team
 from mimovl.types import Completion, Outcome, RolloutGroup, Verdict
 from tests import tiny
 from tests.data import small
@@ -101,6 +102,29 @@ def test_idle_and_waste_count_slots_and_surplus_tokens() -> None:
     assert batch.figures["waste"] == pytest.approx(1 - lengths[0].sum() / lengths.sum())
     assert batch.figures["idle"] == pytest.approx(1 - lengths.sum() / (8 * lengths.max()))
     assert batch.figures["truncated"] == pytest.approx((lengths == 100).mean())
+
+
+def answered(team: Team, rollout: dict) -> list[tuple]:
+    """What a team accepts, of the embedded engine and real rewards, in two steps."""
+    real = Real(by_text, rollout=rollout, max_tokens=12)
+    real.collector.team = team
+    first, found = 0, []
+    for step in range(2):
+        batch = real.collector.collect(first, step)
+        first += batch.draws
+        found += [
+            (group.request.sampling.seed, [one.completion.tokens for one in group.rollouts], group.rollouts[0].reward)
+            for group in batch.kept
+        ]
+    real.rewards.close()
+    return [first, *found]
+
+
+@pytest.mark.parametrize("rollout", [NAIVE, SEAMLESS], ids=["naive", "seamless"])
+def test_a_team_of_two_accepts_what_one_process_does(rollout) -> None:
+    alone, together = (run_team(size, answered, (rollout,)) for size in (1, 2))
+    assert alone[0] == together[0] or not rollout
+    assert alone[1:] == together[1:] and len(alone) == 13
 
 
 # ---------------------------------------------------------------- no bias
@@ -199,9 +223,9 @@ def test_too_many_faults_stop_the_training_and_name_the_first() -> None:
 class Real:
     """The embedded engine and real rewards in threads, with a hand on each."""
 
-    def __init__(self, reward, **changes) -> None:
+    def __init__(self, reward, rollout=SEAMLESS, **changes) -> None:
         settings = config(
-            {**SEAMLESS, "max_dropped": 0.5},
+            {**rollout, "max_dropped": 0.5},
             **{"groups": 6, "samples": 4, "max_tokens": 6, "tasks": {"counting": 1}, **changes},
         )
         self.engine = Engine(tiny.model(sharp=3.0), tiny.processor(), slots=16)

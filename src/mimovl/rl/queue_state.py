@@ -75,13 +75,20 @@ def restore_groups(state: Mapping[str, Any] | None) -> dict[int, KnownGroup]:
 
 
 def save_queue(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace the queue's file; a kill at any moment leaves the old one or the new one."""
+    """Replace the queue's file; a kill at any moment leaves the old one or the new one.
+
+    The queue only saves work: on a disk that refuses it, the old one stays and the step goes on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError):  # torch's word for a full disk
+        partial.unlink(missing_ok=True)
+        return
     partial.replace(path)
 
 
