@@ -151,6 +151,7 @@ def write_rl(folder: Path, size: Size, questions: list[Sample], rng: random.Rand
         by_task = {
             task: min(0.98, 0.45 + 0.06 * i + 0.22 * share + rng.gauss(0, 0.05)) for i, task in enumerate(RL_TASKS)
         }
+        asked = {"heldout_reward": 0.4 + 0.1 * share, "blanked_same_by_task": {"counting": 0.3}}
         lines.append({
             "step": step, "steps": size.steps,
             "reward": sum(by_task.values()) / len(by_task), "reward_by_task": by_task,
@@ -160,12 +161,20 @@ def write_rl(folder: Path, size: Size, questions: list[Sample], rng: random.Rand
             "logprob_gap": rng.lognormvariate(math.log(2.2e-7), 0.3),
             "entropy": 0.42 - 0.2 * share + rng.gauss(0, 0.02), "grad_norm": rng.lognormvariate(-0.5, 0.3),
             "tokens_per_second": rng.gauss(5200, 300), "seconds": step * 2.1,
-            "seconds_generate": 1.5, "seconds_update": 0.6,
+            "seconds_generate": 1.5, "seconds_update": 0.6, "kept_by_task": dict.fromkeys(by_task, 0.5),
+            **(asked if step % 5 == 1 else {}),
         })  # fmt: skip
         for question in rng.sample(pool, min(3, len(pool))):
             groups.append(rollout_group(question, step, share, rng))
     write_lines(folder / "metrics.jsonl", lines)
     write_lines(folder / "rollouts.jsonl", groups)
+    said = {"monitor": "blanked", "task": "counting", "value": 0.94, "limit": 0.9}
+    message = "94% of the answers stay the same when the picture is blanked"
+    examples = [group for group in groups if group["task"] == "counting"][:2]
+    write_lines(
+        folder / "alerts.jsonl",
+        [{"step": step, **said, "message": message, "groups": examples} for step in (7, size.steps)],
+    )
     write_json(
         folder / "done.json",
         {"seconds": 2.1 * size.steps, "steps": size.steps, "tokens": 9000 * size.steps,

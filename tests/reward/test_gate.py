@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import time
@@ -38,17 +39,22 @@ def by_hand(running: RunningService, *pieces: bytes, pause: float = 0.0) -> byte
     return data
 
 
+NOBODY = "Basic " + base64.b64encode(b"hush").decode()
+"""A name without a password is no token."""
+
+
 def test_a_token_is_asked_for_rewards_and_not_for_probes(
     running: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate(running), "_token", b"hush")
     url = running.url + "/v1/rewards"
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "hush"}, {"Authorization": "Basic hush"}):
-        response = post(url, json=GOOD, headers=headers)
+    for wrong in ("", "Bearer wrong", "hush", "Basic hush", NOBODY):
+        response = post(url, json=GOOD, headers={"Authorization": wrong} if wrong else {})
         assert response.status_code == 401 and response.headers["WWW-Authenticate"] == "Bearer"
         assert "header Authorization" in response.json()["detail"]
     assert get(running.url + "/v1/info").status_code == 401
-    for right in ("Bearer hush", "bearer hush"):
+    in_the_address = "Basic " + base64.b64encode(b"mimovl:hush").decode()
+    for right in ("Bearer hush", "bearer hush", in_the_address):
         assert post(url, json=GOOD, headers={"Authorization": right}).json()["rewards"][0]["score"] == 1.0
     for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
         assert get(running.url + path).status_code == 200

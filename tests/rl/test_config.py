@@ -38,3 +38,11 @@ def test_vanilla_defaults_are_those_of_mimo_7b() -> None:
     vanilla = RLConfig.model_validate({**GOOD, "vanilla": {}}).vanilla
     assert vanilla and (vanilla.updates, vanilla.kl, vanilla.normaliser) == (16, 0.0, "group")
     assert vanilla.clip_high > vanilla.clip_low
+
+
+def test_a_budget_is_of_a_known_task_and_within_the_longest_rollout() -> None:
+    assert RLConfig.model_validate({**GOOD, "budgets": {"counting": 32}}).budgets == {"counting": 32}
+    with pytest.raises(ValidationError, match="budgets names task grounding, which is not among tasks"):
+        RLConfig.model_validate({**GOOD, "budgets": {"grounding": 32}})
+    with pytest.raises(ValidationError, match="budgets gives task counting 300 tokens, more than max_tokens 192"):
+        RLConfig.model_validate({**GOOD, "budgets": {"counting": 300}})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mimovl.errors import DataError
+from mimovl.errors import DataError, UsageError
 from mimovl.rl.reward_queue import Rewarded, ThreadedRewards
 from mimovl.types import Completion, Outcome, Sample, Verdict
 
@@ -108,4 +108,16 @@ def test_what_was_forgotten_never_arrives(rewards) -> None:
     made.submit(2, Sample("good", (), task="t"), ANSWERS)
     rewards.gate.set()
     assert arrived(made, 1).keys() == {2}
+    made.close()
+
+
+def test_a_service_that_is_gone_stops_the_training_and_costs_no_group(rewards) -> None:
+    def gone(samples, completions):
+        raise UsageError("no reward service answers")
+
+    rewards.score_many = gone
+    made = ThreadedRewards(rewards)
+    made.submit(0, Sample("good", (), task="t"), ANSWERS)
+    with pytest.raises(UsageError, match="no reward service answers"):
+        arrived(made, 1)
     made.close()

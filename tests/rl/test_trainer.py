@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import CheckpointError, DataError, UsageError
+from mimovl.errors import CheckpointError, DataError, TrainingError, UsageError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
 from mimovl.rl import RLConfig, train_policy
 from mimovl.rl import trainer as rl_trainer
+from mimovl.team import ALONE, run_team
 from mimovl.train import Optimizer
 from mimovl.types import Gold, Outcome, Sample, Verdict
 from tests import tiny
@@ -22,11 +23,15 @@ from tests.data import small
 from tests.interrupt import Interrupt, Plug
 
 FIELDS = {
-    *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "logprob_gap"),
+    *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "kept_by_task"),
+    "logprob_gap",
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
-    *("groups_started", "idle", "waste", "truncated", "dropped"),
+    *("skipped", "seconds_monitors", "groups_started", "idle", "waste", "truncated", "dropped"),
 }
-TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update", "groups_started", "idle", "waste"}
+TIMES = {
+    *("tokens_per_second", "seconds", "seconds_generate", "seconds_update", "seconds_monitors"),
+    *("groups_started", "idle", "waste"),
+}
 
 
 def config(**changes: object) -> RLConfig:
@@ -62,7 +67,7 @@ def prompts() -> list[Sample]:
 def improve(tiny_trained: Path, prompts):
     """Run reinforcement learning from the trained checkpoint."""
 
-    def run(out: Path, *, router=TOY, progress=None, asked=None, seed=0, **changes) -> VisionLanguageModel:
+    def run(out: Path, *, router=TOY, progress=None, asked=None, heldout=(), seed=0, **changes) -> VisionLanguageModel:
         return train_policy(
             load_checkpoint(tiny_trained),
             Processor.load(tiny_trained),
@@ -70,6 +75,7 @@ def improve(tiny_trained: Path, prompts):
             config(**changes),
             out,
             router=router,
+            heldout=heldout,
             seed=seed,
             progress=progress,
         )
@@ -159,10 +165,10 @@ def test_the_gap_tells_when_rollouts_are_not_of_the_parameters(improve, tmp_path
     """The check of on-policy training would notice: parameters are changed behind the engine's back."""
     update = rl_trainer.update_policy
 
-    def late(engine, *arguments):
+    def late(engine, *arguments, **options):
         with torch.no_grad():
             engine.model.language.norm.weight.mul_(1.02)
-        return update(engine, *arguments)
+        return update(engine, *arguments, **options)
 
     monkeypatch.setattr(rl_trainer, "update_policy", late)
     improve(tmp_path, steps=1)
@@ -305,7 +311,7 @@ def test_metrics_rollouts_checkpoint_and_done_are_those_of_the_run_directory(imp
             assert right == (completion["reward"] == 1) and (completion["advantage"] <= 0 or right)
             assert completion["text"].endswith("3") or not right
     done = json.loads((tmp_path / "done.json").read_text())
-    assert set(done) == {"steps", "prompts", "seconds", "trained", "learning_rate", "length"}
+    assert set(done) == {"steps", "prompts", "seconds", "trained", "learning_rate", "length", "skipped"}
     assert (done["steps"], done["trained"], done["learning_rate"]) == (2, ["language"], {"language": 3e-3})
     assert equal(load_checkpoint(tmp_path / "model"), model)
     assert Processor.load(tmp_path / "model").template.source == tiny.processor().template.source
@@ -337,6 +343,113 @@ def test_the_default_rewards_are_the_graders(improve, tmp_path) -> None:
             right = completion["text"].endswith(f"</think>\n\n{line['gold']['answer']}")
             cut = completion["outcome"] == "TRUNCATED"
             assert completion["reward"] == float(right and not cut), completion
+
+
+# ---------------------------------------------------------------- monitors
+
+
+BLANKED = {"blanked": {"share": 1.0, "least": 8}, "heldout": {"every": 2, "questions": 3}, "window": 1}
+
+
+def test_monitors_change_nothing_of_what_is_learned(improve, whole, tmp_path) -> None:
+    """Whatever they ask besides: same weights, rewards and rollouts to the bit as without them."""
+    for name, monitors in (("all", BLANKED), ("none", {"enabled": False})):
+        model = improve(tmp_path / name, monitors=monitors, heldout=tiny.questions("world/counting", 12)[8:])
+        assert equal(model, whole[0]), name
+        assert lines(tmp_path / name, "rollouts.jsonl") == lines(whole[1], "rollouts.jsonl")
+    without, watched = lines(tmp_path / "none"), lines(tmp_path / "all")
+    assert {field for line in without for field in line} == FIELDS - {"seconds_monitors"}
+    assert [field in line for line in watched for field in ("heldout_reward",)] == [True, False, True, False]
+    assert all(0 <= line["blanked_same_by_task"]["counting"] <= 1 for line in watched)
+    assert not (tmp_path / "none" / "alerts.jsonl").exists()
+
+
+def test_a_toy_reward_for_whatever_picture_is_found_out_by_the_blanked_prompts(improve, tmp_path) -> None:
+    """The toy task pays for a word, whatever is shown: that is what the policy learns, and what is said about it."""
+    improve(tmp_path, steps=6, monitors=BLANKED)
+    alerts = [alert for line in lines(tmp_path) for alert in line.get("alerts", ())]
+    assert "blanked" in {alert["monitor"] for alert in alerts}
+    written = [line for line in lines(tmp_path, "alerts.jsonl") if line["monitor"] == "blanked"]
+    assert written[0]["groups"] and written[0]["groups"][0]["media"]
+
+
+def test_monitors_resumed_say_what_they_would_have_said(improve, tmp_path) -> None:
+    improve(tmp_path / "whole", steps=6, monitors=BLANKED)
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", steps=6, monitors=BLANKED, progress=Plug(4), save_seconds=1e-9)
+    improve(tmp_path / "part", steps=6, monitors=BLANKED)
+    assert figures(tmp_path / "part") == figures(tmp_path / "whole")
+    assert (tmp_path / "part" / "alerts.jsonl").exists() == (tmp_path / "whole" / "alerts.jsonl").exists()
+
+
+# ---------------------------------------------------------------- tasks beside each other
+
+
+def test_a_task_with_a_budget_writes_no_more_than_it_and_the_others_as_much_as_all(improve, prompts, tmp_path) -> None:
+    asked = [*prompts, *tiny.questions("world/arithmetic", 4)]
+    changes = {"tasks": {"counting": 1, "arithmetic": 1}, "thinking": {}, "groups": 8, "logged_groups": 20}
+    improve(tmp_path, asked=asked, router=None, steps=1, dynamic_sampling=False, budgets={"counting": 3}, **changes)
+    [line] = lines(tmp_path)
+    assert line["length_by_task"]["counting"] <= 3 < line["length_by_task"]["arithmetic"] <= 10
+    assert set(line["kept_by_task"]) == {"counting", "arithmetic"}
+
+
+@pytest.mark.parametrize("scale", ["none", "task", "quantile"])
+def test_other_scales_learn_the_toy_task_too_and_go_on_after_a_kill(scale, improve, tmp_path) -> None:
+    model = improve(tmp_path / "whole", steps=6, scale=scale)
+    rewards = [line["reward"] for line in lines(tmp_path / "whole")]
+    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.2
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", steps=6, scale=scale, progress=Plug(3), save_seconds=1e-9)
+    assert equal(improve(tmp_path / "part", steps=6, scale=scale), model)
+
+
+def test_gradients_of_the_tasks_are_measured_at_their_updates(improve, prompts, tmp_path) -> None:
+    asked = [*prompts, *tiny.questions("world/arithmetic", 4)]
+    both = RewardRouter({"counting": is_three, "arithmetic": is_three})
+    changes = {"tasks": {"counting": 1, "arithmetic": 1}, "thinking": {}, "groups": 8, "steps": 3}
+    improve(tmp_path, asked=asked, router=both, dynamic_sampling=False, interference={"every": 2}, **changes)
+    written = lines(tmp_path)
+    assert ["gradient_cosines" in line for line in written] == [True, False, True]
+    for line in written[::2]:
+        [(pair, cosine)] = line["gradient_cosines"].items()
+        assert pair == "arithmetic counting" and -1 <= cosine <= 1
+        assert set(line["gradient_norm_by_task"]) == {"arithmetic", "counting"}
+
+
+# ---------------------------------------------------------------- spikes
+
+
+def test_a_gradient_far_out_changes_nothing_where_the_policy_says_skip(improve, tmp_path, monkeypatch) -> None:
+    """Norms of the first updates are made alike, so that any real one is far above them."""
+    watched = rl_trainer.SpikeWatch
+    spikes = {"far_above": "skip", "window": 8, "patience": 3}
+    monkeypatch.setattr(rl_trainer, "SpikeWatch", lambda *args, **state: watched(*args, **(state or LOW)))
+    with pytest.raises(TrainingError, match=r"gradient norm .* 3 steps in a row were skipped"):
+        improve(tmp_path, steps=4, spikes=spikes)
+    assert [line["skipped"] for line in lines(tmp_path)] == [1, 2]
+    assert [line["action"] for line in lines(tmp_path, "spikes.jsonl")] == ["skip", "skip", "stop"]
+    named = lines(tmp_path, "spikes.jsonl")[0]["samples"]
+    assert named and all(one["source"] == "counting" for one in named)
+
+
+LOW = {"losses": [0.0] * 8, "norms": [1e-6] * 8}
+
+
+def test_what_the_spike_watch_has_seen_survives_a_kill(improve, tmp_path, monkeypatch) -> None:
+    """The resume point is of the first update: the second is made again, and judged by as many norms as before."""
+    judged: list[int] = []
+    accepts = rl_trainer.SpikeWatch.accepts
+
+    def spy(self, *arguments, **options):
+        judged.append(len(self.norms))
+        return accepts(self, *arguments, **options)
+
+    monkeypatch.setattr(rl_trainer.SpikeWatch, "accepts", spy)
+    with pytest.raises(Interrupt):
+        improve(tmp_path, progress=Plug(2), save_seconds=1e-9, steps=3)
+    improve(tmp_path, steps=3)
+    assert judged == [0, 1, 1, 2]
 
 
 # ---------------------------------------------------------------- interruptions
@@ -382,6 +495,34 @@ def test_a_damaged_resume_point_is_one_clear_error(improve, tmp_path) -> None:
     (tmp_path / "resume" / "resume.pt").write_bytes(b"?")
     with pytest.raises(CheckpointError, match=r"resume\.pt: cannot go on from it"):
         improve(tmp_path)
+
+
+# ---------------------------------------------------------------- a team
+
+
+def _in_a_team(team, checkpoint: Path, asked: list[Sample], out: Path) -> None:
+    changes = {"scale": "task", "interference": {"every": 2}, "monitors": BLANKED, "spikes": {"far_above": "skip"}}
+    train_policy(
+        load_checkpoint(checkpoint),
+        Processor.load(checkpoint),
+        asked,
+        config(steps=2, **changes),
+        out,
+        router=RewardRouter({"counting": is_three}),
+        heldout=asked[:3],
+        team=team,
+    )
+
+
+def test_a_team_is_told_by_its_monitors_what_one_process_is_told(tiny_trained, prompts, tmp_path) -> None:
+    """Blanked and held-out prompts are shared out like all others; sums of gradients differ in their last bits."""
+    _in_a_team(ALONE, tiny_trained, prompts, tmp_path / "one")
+    run_team(2, _in_a_team, (tiny_trained, prompts, tmp_path / "two"))
+    one, two = lines(tmp_path / "one")[0], lines(tmp_path / "two")[0]
+    for name in ("reward", "blanked_same_by_task", "blanked_reward_by_task", "heldout_reward", "kept_by_task"):
+        assert one[name] == two[name], name
+    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+    assert one.get("alerts") == two.get("alerts")
 
 
 # ---------------------------------------------------------------- seamless rollout

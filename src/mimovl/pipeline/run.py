@@ -42,6 +42,7 @@ from mimovl.store import Dataset
 from mimovl.team import Team, run_team
 from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
 from mimovl.train.checkpoint import is_finished
+from mimovl.types import Sample
 
 __all__ = ["Runner", "begin", "run", "work"]
 
@@ -152,7 +153,7 @@ class Runner:
             title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
             with self._timed(step.folder.name, title, finished=finished) as progress:
                 prompts = Dataset.open(self.folder / "data" / "prompts")
-                options = dict(seed=seed, progress=progress, team=team, tracking=tracking)
+                options = dict(seed=seed, progress=progress, team=team, tracking=tracking, heldout=self._watched())
                 model = train_policy(model, processor, prompts, recipe.rl, step.folder, **options)
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, recipe.rl.temperature)
 
@@ -176,6 +177,11 @@ class Runner:
     def _heldout_data(self) -> Path:
         imported = self.recipe.data.imported
         return Path(imported) / "heldout" if imported else self.folder / "data" / "heldout"
+
+    def _watched(self) -> Sequence[Sample]:
+        """The held-out questions, where a monitor of the reinforcement learning wants some."""
+        monitors, heldout = self.recipe.rl and self.recipe.rl.monitors, self._heldout_data()
+        return Dataset.open(heldout) if monitors and monitors.heldout and heldout.is_dir() else ()
 
     def _data(self) -> None:
         if self.recipe.data.imported:

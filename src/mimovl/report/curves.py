@@ -48,6 +48,8 @@ class RlCurves:
     overview: list[Figure]
     reward: list[Figure]
     length: list[Figure]
+    kept: list[Figure]
+    blanked: list[Figure]
     summary: str
     largest_gap: float | None
 
@@ -236,6 +238,8 @@ def rl_curves(run: Run) -> RlCurves | None:
     for title, field, caption in (
         ("Entropy", "entropy", "nats per token"),
         ("Gradient norm", "grad_norm", ""),
+        ("Held-out reward", "heldout_reward", "sampled as in training"),
+        ("Gradient conflicts", "gradient_conflicts", "share of pairs of tasks that pull apart"),
         ("Tokens per second", "tokens_per_second", "of sampling"),
     ):
         points = _curve(metrics, _field(field))
@@ -246,6 +250,8 @@ def rl_curves(run: Run) -> RlCurves | None:
         overview,
         _by_task(metrics, "reward_by_task", "Reward", fixed, shared=True),
         _by_task(metrics, "length_by_task", "Response length", significant, shared=False),
+        _by_task(metrics, "kept_by_task", "Prompts that teach", _whole, shared=True),
+        _by_task(metrics, "blanked_same_by_task", "Answers that stay", _whole, shared=True),
         _rl_summary(stage, reward, gaps),
         max(gaps, default=None),
     )

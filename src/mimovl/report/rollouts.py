@@ -18,7 +18,7 @@ from mimovl.report.palette import in_order, task_class, task_name
 from mimovl.report.pictures import Pictures
 from mimovl.report.run_directory import Record, Stage, mapping, sample_lines, step_of
 
-__all__ = ["Attempt", "Group", "build_groups"]
+__all__ = ["Attempt", "Group", "build_group", "build_groups", "has_completions"]
 
 SEED = 0
 _LINES = 400
@@ -72,7 +72,7 @@ def build_groups(stage: Stage, pictures: Pictures, notes: list[str]) -> list[Gro
                 chosen.append((random.Random(f"{SEED} {when} {task!a}").choice(window), when))
     order = in_order(str(line.get("task") or "") for line, _ in chosen)
     chosen.sort(key=lambda pair: (order.index(str(pair[0].get("task") or "")), pair[1]))
-    return [_group(line, when, pictures) for line, when in chosen[:_MOST_GROUPS]]
+    return [build_group(line, when, pictures) for line, when in chosen[:_MOST_GROUPS]]
 
 
 def _completions(line: Record) -> list[Record]:
@@ -80,7 +80,13 @@ def _completions(line: Record) -> list[Record]:
     return [mapping(one) for one in listed if mapping(one)] if isinstance(listed, list) else []
 
 
-def _group(line: Record, when: str, pictures: Pictures) -> Group:
+def has_completions(line: Record) -> bool:
+    """Whether a line holds a group that can be shown."""
+    return bool(_completions(line))
+
+
+def build_group(line: Record, when: str, pictures: Pictures) -> Group:
+    """A group as the page shows it; ``when`` says in which part of the training it was."""
     gold = mapping(line.get("gold"))
     kind, task = str(gold.get("kind") or ""), str(line.get("task") or "")
     everything = sorted(_completions(line), key=lambda one: -(finite(one.get("reward")) or 0.0))

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from mimovl import __version__
 from mimovl.evaluate import read_answers
+from mimovl.report.alerts import build_alerts
 from mimovl.report.checkpoints import all_scores, mode_rows, panel_label, score_panels
 from mimovl.report.curves import rl_curves, training_curves
 from mimovl.report.differences import compare, differences
@@ -106,6 +107,7 @@ def page_content(run: Run) -> dict[str, Any]:
     strip = recipe_strip(run)
     gallery, gallery_of = _gallery(run, pictures)
     groups = build_groups(run.rl, pictures, run.notes) if run.rl else []
+    alerts = build_alerts(run.rl, pictures, run.notes) if run.rl else []
     data = data_facts(run)
     return {
         "name": str(run.info.get("name") or run.path.resolve().name),
@@ -130,6 +132,7 @@ def page_content(run: Run) -> dict[str, Any]:
         "gallery": gallery,
         "gallery_of": gallery_of,
         "groups": groups,
+        "alerts": alerts,
         "data": data,
         "removed": _removed(data.removed) if data else "",
         "machine": machine_facts(run),

@@ -7,6 +7,8 @@ body at once, with its digest, and counts and times what is answered.
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -74,9 +76,7 @@ class Gate:
         if self.service.draining:
             raise Refusal(503, "the service is shutting down; ask another one, or this address again", retry_after=1)
         if self._token:
-            sent = dict(scope["headers"]).get(b"authorization", b"")
-            kind, _, token = sent.partition(b" ")
-            if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
+            if not hmac.compare_digest(_token(dict(scope["headers"]).get(b"authorization", b"")), self._token):
                 raise Refusal(401, "header Authorization: write 'Bearer' and the service's token")
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -103,6 +103,22 @@ class Gate:
                 413, f"body: {said or size} bytes, at most {limit} in one request; split the batch", limit=limit
             )
         return b"".join(chunks)
+
+
+def _token(header: bytes) -> bytes:
+    """The token of a header: a bearer's, or the password of an address (``http://mimovl:TOKEN@host``).
+
+    Trainers that take nothing but an address, such as OpenRLHF, send what stands in it as basic authorisation.
+    """
+    kind, _, value = header.partition(b" ")
+    if kind.lower() == b"bearer":
+        return value.strip()
+    if kind.lower() != b"basic":
+        return b""
+    try:
+        return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

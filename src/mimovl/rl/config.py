@@ -7,8 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
+from mimovl.rl.monitors.config import MonitorsConfig
+from mimovl.rl.reward_scale import ScaleName
+from mimovl.rl.rewards import RewardsConfig
 from mimovl.rl.rollout_config import RolloutConfig
+from mimovl.rl.task_gradients import InterferenceConfig
 from mimovl.train.config import OptimizerConfig, PartName
+from mimovl.train.spikes import SpikeConfig
 
 __all__ = ["Normaliser", "RLConfig", "VanillaConfig"]
 
@@ -61,15 +66,24 @@ class RLConfig(RecipeModel):
     """Rounds of sampling before an update goes ahead with the groups it has."""
     rollout: RolloutConfig = RolloutConfig()
     """How rollouts are collected: round by round by default, or seamlessly."""
+    scale: ScaleName | None = None
+    """What advantages are divided by: none, task or quantile (rl/reward_scale.py); unset: the group's std (eq. 2)."""
+    interference: InterferenceConfig | None = None
+    """Cosines of the tasks' gradients, and settling of their conflicts; unset: neither."""
     easy_share: Share = 0.0
     """Share of prompts drawn from those that are always solved, which are left out otherwise (MiMo-7B: 0.1); 0 treats
     them like any other."""
+    rewards: RewardsConfig | None = None
+    """A reward service; unset: the rewards are computed in this process."""
     vanilla: VanillaConfig | None = None
     """Vanilla GRPO in the place of the fully on-policy one; absent by default, as in the report."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the rollouts; 1 samples the policy itself, as on-policy training assumes (MiMo-7B: 1.0)."""
     max_tokens: int = Field(default=192, ge=1)
     """Longest rollout."""
+    budgets: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    """Longest rollout of single tasks, at most max_tokens, so that long reasoning does not teach short tasks to ramble.
+    ours: the report leaves interference open (§5)."""
     train: tuple[PartName, ...] = ("vision", "projector", "language")
     """Parts whose parameters change."""
     learning_rate: dict[PartName, Annotated[float, Field(gt=0)]]
@@ -86,6 +100,10 @@ class RLConfig(RecipeModel):
     """Sequences the rollout engine runs at once."""
     logged_groups: int = Field(default=2, ge=0)
     """Groups of each update written to rollouts.jsonl."""
+    monitors: MonitorsConfig | None = None
+    """Watches over the known failures; unset: all but held-out, with their default thresholds."""
+    spikes: SpikeConfig | None = None
+    """What to do about a gradient that is no number or far too high; unset: stop at the one, log the other."""
     save_seconds: float = Field(default=30.0, gt=0)
     """A checkpoint to resume from is written at least this often."""
 
@@ -97,4 +115,9 @@ class RLConfig(RecipeModel):
             raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
         if unknown := [task for task in self.thinking if task not in self.tasks]:
             raise ValueError(f"thinking names task {unknown[0]}, which is not among tasks")
+        for task, budget in (self.budgets or {}).items():
+            if task not in self.tasks:
+                raise ValueError(f"budgets names task {task}, which is not among tasks")
+            if budget > self.max_tokens:
+                raise ValueError(f"budgets gives task {task} {budget} tokens, more than max_tokens {self.max_tokens}")
         return self

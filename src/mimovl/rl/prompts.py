@@ -57,7 +57,7 @@ class PromptSource:
             dice = torch.rand(1, generator=torch.Generator().manual_seed(self.seed * 7_919 + number))
             sampling = SamplingParams(
                 temperature=self.config.temperature,
-                max_tokens=self.config.max_tokens,
+                max_tokens=(self.config.budgets or {}).get(sample.task, self.config.max_tokens),
                 seed=self.seed * 1_000_003 + number,
             )
             thinking = None if float(dice) < share else False

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mimovl.errors import DataError
+from mimovl.errors import DataError, UsageError
 from mimovl.reward import Rewards
 from mimovl.rl.ledger import Failure
 from mimovl.types import Completion, Sample, Verdict
@@ -90,13 +90,19 @@ class ThreadedRewards:
         self._try(job)
 
     def poll(self) -> list[Rewarded]:
-        """What has arrived since the last call; what is overdue counts as arrived."""
+        """What has arrived since the last call; what is overdue counts as arrived.
+
+        Raises:
+            UsageError: a reward service refuses, or does not answer.
+        """
         found: list[Rewarded] = []
         with self._arrived:
             arrived, self._done = self._done, deque()
         for job, attempt, result in arrived:
             if self._wanted.get(job.key) is not job or attempt != job.tries:
                 continue  # forgotten, or given up as lost before
+            if isinstance(result, UsageError):
+                raise result  # the service refuses or is gone: no group's fault
             if isinstance(result, Rewarded):
                 found.append(result)
                 del self._wanted[job.key]

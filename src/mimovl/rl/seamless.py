@@ -358,8 +358,8 @@ class Collector:
         whole = ledger.cut is None or (self._in_rounds and not config.rollout.early_termination)
         used = ledger.entries if whole else ledger.entries[: ledger.cut]
         self._note_easy(len(used))
-        kept = [_group(entry, version) for entry in ledger.accepted()]
-        sampled = [_group(entry, version) for entry in used if entry.verdicts is not None]
+        groups = {entry.number: _group(entry, version) for entry in used if entry.verdicts is not None}
+        kept, sampled = [groups[entry.number] for entry in ledger.accepted()], list(groups.values())
         if not kept:
             more = f", {len(ledger.dropped)} were dropped for faults" if ledger.dropped else ""
             raise DataError(

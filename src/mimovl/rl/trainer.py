@@ -23,20 +23,26 @@ from mimovl.errors import UsageError
 from mimovl.generate import Engine, RolloutEngine
 from mimovl.generate.vllm import VLLMEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
-from mimovl.reward import RewardRouter, Rewards
+from mimovl.reward.router import Rewards
+from mimovl.rl.advantage import is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.ledger import Failure
+from mimovl.rl.monitors import MonitorsConfig, Watch
 from mimovl.rl.prompts import PromptSource
 from mimovl.rl.queue_state import load_queue, save_queue
 from mimovl.rl.reward_queue import ThreadedRewards
+from mimovl.rl.reward_scale import RewardScale
+from mimovl.rl.rewards import check_rewards, open_rewards
+from mimovl.rl.rollout_log import rollout_record
 from mimovl.rl.seamless import Batch, Collector
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
 from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
-from mimovl.types import Request, Rollout, RolloutGroup, Sample
+from mimovl.train.spikes import SpikeConfig, SpikeWatch
+from mimovl.types import Request, Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["train_policy"]
 
@@ -52,6 +58,12 @@ class _Counters:
     seconds: float = 0.0
     easy: list[str] = field(default_factory=list)
     """Names of the prompts in the easy pool."""
+    spikes: dict[str, Any] = field(default_factory=dict)
+    """What the spike watch remembers."""
+    monitors: dict[str, Any] = field(default_factory=dict)
+    """What the monitors remember."""
+    scale: dict[str, Any] = field(default_factory=dict)
+    """What the scale of the advantages remembers of each task."""
     share: float | None = None
     """Of groups that can teach something, as rollouts have shown it."""
 
@@ -65,6 +77,7 @@ def train_policy(
     *,
     router: Rewards | None = None,
     rollouts: RolloutEngine | None = None,
+    heldout: Sequence[Sample] = (),
     seed: int = 0,
     progress: Progress | None = None,
     team: Team = ALONE,
@@ -78,8 +91,9 @@ def train_policy(
         prompts: samples ending with a user turn, with gold.
         config: what to do.
         out: the step's folder.
-        router: rewards; by task and gold if None. Called from ``rollout.reward_workers`` threads.
+        router: rewards; those that ``config.rewards`` asks for if None. Called from ``rollout.reward_workers`` threads.
         rollouts: what answers, if not the embedded engine; it is handed the parameters before every step.
+        heldout: prompts that are never trained on, for the monitor that asks some now and then.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
@@ -87,10 +101,11 @@ def train_policy(
 
     Raises:
         DataError: a prompt cannot be used or rewarded.
+        TrainingError: a loss or gradient is no number, or too high, and the policy says stop.
+        UsageError: a reward service refuses, or does not answer.
     """
     if is_finished(out):
         return load_checkpoint(out / "model")
-    router = router or RewardRouter()
     source = PromptSource(prompts, config, seed=seed)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
@@ -98,23 +113,33 @@ def train_policy(
     optimizer = Optimizer(trained, rates, config.optimizer, team=team)
     reference = build_reference(model, config)  # before a resume point changes the parameters
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
+    spikes = SpikeWatch(config.spikes or SpikeConfig(), out, team.leads, **counters.spikes)
     engine = Engine(model, processor, slots=config.slots)
     with ExitStack() as stack:
+        stack.enter_context(closing(spikes))
+        rewards = router or stack.enter_context(open_rewards(config.rewards))
+        if config.rewards and not router:
+            check_rewards(prompts, list(config.tasks), rewards)
+        watch = _watch(config, heldout, engine, counters, out, team, seed)
+        if watch:
+            stack.enter_context(closing(watch))
         easy = EasyPool(config.easy_share, seed=seed, names=counters.easy)
         log = None
         if team.leads:
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
+        scale = RewardScale(config.scale, counters.scale) if config.scale else None
         rollout = config.rollout
-        rewards = ThreadedRewards(
-            router, workers=rollout.reward_workers, seconds=rollout.reward_seconds, tries=rollout.reward_tries
+        background = ThreadedRewards(
+            rewards, workers=rollout.reward_workers, seconds=rollout.reward_seconds, tries=rollout.reward_tries
         )
-        stack.enter_context(closing(rewards))
-        forbidden = frozenset(model.config.visual_token_ids)
+        stack.enter_context(closing(background))
         if rollouts is None and rollout.servers:
             rollouts = _servers(processor, config, out, team)
-        collector = Collector(rollouts or engine, source, easy, rewards, config, team=team, forbidden=forbidden)
-        _train(engine, collector, optimizer, reference, config, counters, log, out, progress, team)
+        forbidden = frozenset(model.config.visual_token_ids)
+        collector = Collector(rollouts or engine, source, easy, background, config, team=team, forbidden=forbidden)
+        state = (spikes, watch, scale, config, counters)
+        _train(engine, collector, rewards, optimizer, reference, *state, log, out, progress, team)
     if team.leads:
         (out / QUEUE_FILE).unlink(missing_ok=True)
         shutil.rmtree(out / "policy", ignore_errors=True)
@@ -125,6 +150,7 @@ def train_policy(
         "trained": list(config.train),
         "learning_rate": dict(config.learning_rate),
         "length": config.max_tokens,
+        "skipped": spikes.skipped,
     }
     finish_step(out, model, processor.files(), done, team=team)
     return model
@@ -133,8 +159,12 @@ def train_policy(
 def _train(
     engine: Engine,
     collector: Collector,
+    rewards: Rewards,
     optimizer: Optimizer,
     reference: VisionLanguageModel | None,
+    spikes: SpikeWatch,
+    watch: Watch | None,
+    scale: RewardScale | None,
     config: RLConfig,
     counters: _Counters,
     log: _Log | None,
@@ -150,16 +180,24 @@ def _train(
         batch = _collect(collector, counters, out, save)
         groups, sampled = batch.kept, batch.sampled
         generated = time.monotonic()
+        if scale:
+            scale.apply(list({id(group): group for group in (*sampled, *groups)}.values()))
+        if watch:
+            watch.ask(counters.step + 1, engine, sampled, rewards, team)
+        asked = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
         )
-        figures = update_policy(engine, optimizer, groups, config, factor, team, reference)
         counters.step += 1
+        figures = update_policy(
+            engine, optimizer, groups, config, factor, team, reference, spikes=spikes, number=counters.step
+        )
         finished = time.monotonic()
         counters.seconds += finished - started
         reward = _mean(rollout.reward for group in sampled for rollout in group.rollouts)
         tokens = sum(len(rollout.completion.tokens) for group in sampled for rollout in group.rollouts)
         if log:
+            found = watch.look(counters.step, sampled, figures) if watch else {}
             log.metrics.write(
                 step=counters.step,
                 steps=config.steps,
@@ -168,22 +206,65 @@ def _train(
                 length_by_task=_by_task(sampled, lambda rollout: float(len(rollout.completion.tokens))),
                 groups_sampled=len(sampled),
                 groups_kept=len(groups),
+                kept_by_task=_kept_by_task(sampled, config.min_spread),
                 **batch.figures,
                 **figures,
+                skipped=spikes.skipped,
+                **found,
                 tokens_per_second=tokens / (generated - started),
                 seconds=counters.seconds,
                 seconds_generate=generated - started,
-                seconds_update=finished - generated,
+                seconds_update=finished - asked,
+                **({"seconds_monitors": asked - generated} if watch else {}),
             )
-            _log_rollouts(log.rollouts, counters.step, sampled, config.logged_groups)
+            for group in sampled[: config.logged_groups]:
+                log.rollouts.write(**rollout_record(counters.step, group))
             for request, failure in batch.dropped:
                 log.drop(counters.step, request, failure)
+        counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
+        counters.scale = scale.state_dict() if scale else {}
         if progress:
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
         if team.leads and save.due and counters.step < config.steps:
             save.training()
+
+
+def _watch(
+    config: RLConfig,
+    heldout: Sequence[Sample],
+    engine: Engine,
+    counters: _Counters,
+    out: Path,
+    team: Team,
+    seed: int,
+) -> Watch | None:
+    """The monitors as they stood, if any are wanted."""
+    monitors = config.monitors or MonitorsConfig()
+    if not monitors.enabled:
+        return None
+    return Watch(
+        monitors,
+        out,
+        dtype=str(engine.model.dtype).removeprefix("torch."),
+        sampling=SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed),
+        heldout=heldout,
+        tasks=list(config.tasks),
+        seed=seed,
+        writes=team.leads,
+        step=counters.step,
+        state=counters.monitors,
+    )
+
+
+def _kept_by_task(sampled: Sequence[RolloutGroup], spread: float) -> dict[str, float]:
+    """The share of each task's prompts that can teach something: where the policy stands between 0 and 1."""
+    kept: dict[str, list[float]] = {}
+    for group in sampled:
+        informative = is_informative([rollout.reward for rollout in group.rollouts], spread=spread)
+        kept.setdefault(group.request.sample.task, []).append(float(informative))
+    return {task: _mean(values) for task, values in sorted(kept.items())}
 
 
 class _Save:
@@ -283,26 +364,3 @@ def _by_task(groups: Sequence[RolloutGroup], value: Callable[[Rollout], float]) 
     for group in groups:
         collected.setdefault(group.request.sample.task, []).extend(value(rollout) for rollout in group.rollouts)
     return {task: _mean(values) for task, values in sorted(collected.items())}
-
-
-def _log_rollouts(log: MetricsLog, step: int, groups: Sequence[RolloutGroup], count: int) -> None:
-    """A few groups of the step, for people to read."""
-    for group in groups[:count]:
-        sample, gold = group.request.sample, group.request.sample.gold
-        log.write(
-            step=step,
-            task=sample.task,
-            sample_id=sample.id,
-            prompt=sample.messages[-1].text + (" /no_think" if group.request.thinking is False else ""),
-            media=list(sample.media),
-            gold=gold and {"kind": gold.kind, "answer": gold.answer, "options": dict(gold.options)},
-            completions=[
-                {
-                    "text": rollout.completion.text,
-                    "reward": rollout.reward,
-                    "advantage": rollout.advantage,
-                    "outcome": rollout.verdict.outcome.value,
-                }
-                for rollout in group.rollouts
-            ],
-        )

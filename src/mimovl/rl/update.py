@@ -7,8 +7,10 @@ is that of the first: only there training and sampling parameters are the same.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -20,12 +22,18 @@ from mimovl.rl.config import RLConfig
 from mimovl.rl.loss import policy_logprobs, policy_terms
 from mimovl.rl.on_policy import on_policy_loss
 from mimovl.rl.packing import PolicyPack, pack_groups
+from mimovl.rl.task_gradients import TaskGradients, split_by_task
 from mimovl.rl.vanilla import clipped_loss
 from mimovl.team import Team
 from mimovl.train import Optimizer
+from mimovl.train.gauges import total_norm
+from mimovl.train.spikes import SampleLoss, SpikeWatch
 from mimovl.types import RolloutGroup
 
 __all__ = ["build_algorithm", "build_reference", "update_policy"]
+
+MEASURED = ("gradient_cosines", "gradient_conflicts", "gradient_norm_by_task")
+"""Figures of the tasks' gradients: of the first of several updates."""
 
 
 def build_algorithm(config: RLConfig) -> Algorithm:
@@ -51,7 +59,10 @@ def update_policy(
     factor: float,
     team: Team,
     reference: VisionLanguageModel | None = None,
-) -> dict[str, float]:
+    *,
+    spikes: SpikeWatch | None = None,
+    number: int = 1,
+) -> dict[str, Any]:
     """One update of fresh rollouts, or as many as the algorithm makes of them; each shared out over the team.
 
     Args:
@@ -62,19 +73,22 @@ def update_policy(
         factor: of the learning rate.
         team: the processes.
         reference: what the KL is measured from.
+        spikes: judges each gradient before its step; without it every step is made.
+        number: of the update, counted from 1, for the spike watch.
 
     Returns:
-        Loss, entropy and norm of the gradient, means over the updates; the log-probability gap of the first; and
-        the algorithm's own figures.
+        Loss, entropy and norm of the gradient, means over the updates; the log-probability gap of the first; the
+        algorithm's own figures; and where it is their turn, those of the tasks' gradients in the first.
     """
     count = min(config.vanilla.updates, len(groups)) if config.vanilla else 1
     bounds = [len(groups) * number // count for number in range(count + 1)]
     figures = [
-        _step(engine, optimizer, groups[start:end], config, factor, team, reference)
+        _step(engine, optimizer, groups[start:end], config, factor, team, reference, spikes, number)
         for start, end in zip(bounds[:-1], bounds[1:], strict=True)
     ]
-    means = {name: sum(one[name] for one in figures) / count for name in figures[0]}
-    return {**means, "logprob_gap": figures[0]["logprob_gap"]}
+    means = {name: sum(one[name] for one in figures) / count for name in figures[0] if name not in MEASURED}
+    measured = {name: figures[0][name] for name in MEASURED if name in figures[0]}
+    return {**means, **measured, "logprob_gap": figures[0]["logprob_gap"]}
 
 
 def _step(
@@ -85,36 +99,80 @@ def _step(
     factor: float,
     team: Team,
     reference: VisionLanguageModel | None,
-) -> dict[str, float]:
+    spikes: SpikeWatch | None,
+    number: int,
+) -> dict[str, Any]:
     """One gradient step."""
     model, mine = engine.model, team.share(groups)
     algorithm = build_algorithm(config)
     normaliser = config.vanilla.normaliser if config.vanilla else "group"
-    prompts = [_prompt(engine, group) for group in mine]
     sums = {"loss": 0.0, "logprob_gap": 0.0, "entropy": 0.0}
     tokens = 0
     model.train()
-    for pack in pack_groups(mine, prompts, model, config.length, num_groups=len(groups), normaliser=normaliser):
-        expected = _reference_logprobs(reference, pack, engine.forbidden) if reference else None
-        terms = policy_terms(model, pack, engine.forbidden, algorithm, expected)
-        if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
-            terms.loss.backward()  # type: ignore[no-untyped-call]
-        added = {"loss": float(terms.loss.detach()), "logprob_gap": terms.logprob_gap, "entropy": terms.entropy}
-        for name, value in {**added, **terms.figures}.items():
-            sums[name] = sums.get(name, 0.0) + value
-        tokens += terms.num_tokens
-    team.sum_gradients(optimizer.parameters)
-    norm = optimizer.step(factor)
+    by_task = _task_gradients(optimizer, config, team, number)
+    everything = [("", list(range(len(mine))))]
+    for task, places in split_by_task(groups, mine) if by_task else everything:
+        part = [mine[place] for place in places]
+        prompts = [_prompt(engine, group) for group in part]
+        for pack in pack_groups(part, prompts, model, config.length, num_groups=len(groups), normaliser=normaliser):
+            expected = _reference_logprobs(reference, pack, engine.forbidden) if reference else None
+            terms = policy_terms(model, pack, engine.forbidden, algorithm, expected)
+            if terms.loss.requires_grad:  # text alone teaches a frozen language model nothing
+                terms.loss.backward()  # type: ignore[no-untyped-call]
+            added = {"loss": float(terms.loss.detach()), "logprob_gap": terms.logprob_gap, "entropy": terms.entropy}
+            for name, value in {**added, **terms.figures}.items():
+                sums[name] = sums.get(name, 0.0) + value
+            tokens += terms.num_tokens
+        if by_task:
+            by_task.take(task)
+    if by_task:
+        measured = by_task.finish()
+    else:
+        measured = {}
+        team.sum_gradients(optimizer.parameters)
     gathered = team.gather((sums, tokens))
     names = dict.fromkeys(name for part, _ in gathered for name in part)
     total = {name: sum(part.get(name, 0.0) for part, _ in gathered) for name in names}
     every = sum(part for _, part in gathered)
+    norm = _make_step(optimizer, factor, total["loss"], groups, spikes, number)
     return {
         **total,
         "logprob_gap": total["logprob_gap"] / every,
         "entropy": total["entropy"] / every,
         "grad_norm": norm,
+        **measured,
     }
+
+
+def _task_gradients(optimizer: Optimizer, config: RLConfig, team: Team, number: int) -> TaskGradients | None:
+    """What reads the gradients task by task, in the updates in which that is wanted."""
+    wanted = config.interference
+    if not wanted or (wanted.method == "measure" and (number - 1) % wanted.every):
+        return None
+    return TaskGradients(optimizer.parameters, wanted, team, number)
+
+
+def _make_step(
+    optimizer: Optimizer,
+    factor: float,
+    loss: float,
+    groups: Sequence[RolloutGroup],
+    spikes: SpikeWatch | None,
+    number: int,
+) -> float:
+    """Step, unless the watch says that this gradient is not to be followed; its norm before clipping.
+
+    The loss is judged only for being a number: unlike a likelihood, a surrogate's level says nothing.
+    """
+    if spikes is None:
+        return optimizer.step(factor)
+    norms = optimizer.norms()
+    samples = [SampleLoss(group.request.sample.id, group.request.sample.task, None) for group in groups]
+    judged = 0.0 if math.isfinite(loss) else loss
+    if spikes.accepts(number, judged, total_norm(norms), samples, grad_norm_by_part=norms):
+        return optimizer.step(factor)
+    optimizer.clear()
+    return total_norm(norms)
 
 
 @torch.no_grad()

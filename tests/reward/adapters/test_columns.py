@@ -81,6 +81,22 @@ def test_a_prompt_is_messages_whatever_its_form() -> None:
     assert messages_from("Hi") == (Message("user", (Part("text", "Hi"),)),)
 
 
+def test_a_prompt_that_a_template_made_is_taken_apart_again() -> None:
+    text = (
+        "<|im_start|>system\nBe short.<|im_end|>\n"
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>How many?<|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n"
+    )
+    assert [(message.role, message.text) for message in messages_from(text)] == [
+        ("system", "Be short."),
+        ("user", "How many?"),
+    ]
+    assert label_sample(LABEL, "s", task="math", prompt=text).messages == messages_from(text)
+
+
+LABEL = '{"task": "counting", "gold": 3}'
+
+
 @pytest.mark.parametrize(
     ("label", "task", "gold"),
     [

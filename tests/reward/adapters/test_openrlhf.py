@@ -6,14 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
 import mimovl.reward.adapters
 from mimovl.errors import DataError
+from mimovl.reward.adapters import openrlhf, where
 from mimovl.reward.adapters.openrlhf import OpenRLHFRequest, completion_of, items_of, reward_func
+from mimovl.reward.client import RemoteRewards
 from tests.reward.adapters.installed import TINY_MODEL, run_beside
 from tests.reward.running import RunningService
+from tests.reward.test_gate import gate
 
 FILE = Path(mimovl.reward.adapters.__path__[0]) / "openrlhf.py"
 LABEL = '{"task": "counting", "gold": 3}'
@@ -85,3 +89,42 @@ def test_the_body_may_hold_more_than_is_read() -> None:
     body: dict[str, Any] = {"query": ["a3"], "prompts": ["a"], "labels": [LABEL], "images": [None]}
     [item] = items_of(OpenRLHFRequest.model_validate(body))
     assert (item.task, item.kind, item.gold, item.completion) == ("counting", "count", 3, "3")
+
+
+PROMPT = "<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_the_prompt_travels_as_messages_for_reward_models_that_read_it() -> None:
+    [item] = items_of(OpenRLHFRequest(query=[PROMPT + "Hi"], prompts=[PROMPT], labels=['{"task": "rlhf"}']))
+    [message] = item.messages
+    assert (message.role, [part.text for part in message.content]) == ("user", ["Say hello."])
+    assert (item.task, item.completion, item.gold) == ("rlhf", "Hi", None)
+
+
+def test_a_service_with_a_token_in_its_address_rewards_by_rule_and_by_model(
+    running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate(running), "_token", b"hush")
+    body = {"query": ["How many?3", PROMPT + "Hi"], "prompts": ["How many?", PROMPT], "labels": [LABEL, LABEL_OF_MODEL]}
+    path = "/v1/openrlhf"
+    assert httpx.post(running.url + path, json=body).status_code == 401
+    answer = httpx.post(running.url.replace("://", "://mimovl:hush@") + path, json=body)
+    assert answer.json()["rewards"] == [1.0, pytest.approx(1 / 3)]
+
+
+LABEL_OF_MODEL = '{"task": "rlhf"}'
+
+
+def test_the_file_asks_a_service_with_token_and_messages(
+    running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate(running), "_token", b"hush")
+    monkeypatch.setattr(where, "_rewards", where._rewards.__wrapped__)  # the address was never asked before
+    monkeypatch.setenv("MIMOVL_REWARD_URL", running.url)
+    monkeypatch.setenv("MIMOVL_REWARD_TOKEN", "hush")
+    opened: list[RemoteRewards] = []
+    made = where.default_rewards
+    monkeypatch.setattr(openrlhf, "default_rewards", lambda: opened.append(made()) or opened[-1])
+    found = reward_func([PROMPT + "Hi", "x3"], [PROMPT, "x"], [LABEL_OF_MODEL, LABEL])
+    opened[0].close()
+    assert found["rewards"].tolist() == [pytest.approx(1 / 3), 1.0]

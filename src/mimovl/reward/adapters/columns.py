@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,22 +80,29 @@ def text_of(completion: Any) -> str:
 
 
 def messages_from(prompt: Any) -> tuple[Message, ...]:
-    """A prompt, text or conversation, as messages; pictures leave no trace."""
-    if isinstance(prompt, str):
-        return (Message("user", (Part("text", prompt),)),)
+    """A prompt as messages: a conversation, a text, or a text that a ChatML template made; pictures leave no trace."""
     roles: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+    if isinstance(prompt, str):
+        turns = [(match[1], _VISION.sub("", match[2])) for match in _TURN.finditer(prompt)]
+        found = tuple(Message(roles[role], (Part("text", text),)) for role, text in turns if role in roles)
+        return found or (Message("user", (Part("text", prompt),)),)
     return tuple(
         Message(roles.get(message.get("role"), "user"), (Part("text", text_of(message)),)) for message in prompt
     )
 
 
-def label_sample(label: Any, id: str, *, task: str) -> Sample:
+_TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
+_VISION = re.compile(r"<\|(?:vision_start|vision_end|image_pad|video_pad)\|>")
+
+
+def label_sample(label: Any, id: str, *, task: str, prompt: str = "") -> Sample:
     """A sample from a label: ``{"task", "gold", "kind", "options"}``, also as a JSON string; or a gold answer alone.
 
     Args:
         label: what the dataset holds.
         id: names it in messages.
         task: of a gold answer alone.
+        prompt: as the policy got it, for rewards that read it.
 
     Raises:
         DataError: the gold cannot be read; names field and label.
@@ -112,4 +120,4 @@ def label_sample(label: Any, id: str, *, task: str) -> Sample:
         gold = read_gold(name, fields.get("gold"), fields.get("kind"), fields.get("options"), needed=False)
     except DataError as error:
         raise DataError(f"sample {id!r}, label {str(label)[:80]!r}: {error}") from error
-    return Sample(id, (), task=name, gold=gold)
+    return Sample(id, messages_from(prompt) if prompt else (), task=name, gold=gold)

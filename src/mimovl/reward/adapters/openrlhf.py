@@ -5,8 +5,9 @@
 
 A label (``--data.label_key``) is a JSON string ``{"task": "counting", "gold": 3}``, or a gold answer alone, of the task
 that ``MIMOVL_REWARD_TASK`` names (math without it). OpenRLHF sends queries: prompt and completion in one text, special
-tokens included; what follows the prompt is rewarded. A reward model of a service would need the prompt as messages,
-which is not sent: use rule rewards here. OpenRLHF sends no token either: give the service none, or use the file, which
+tokens included; what follows the prompt is rewarded, and the prompt, taken apart into its ChatML turns, is what reward
+models of a service read (of its pictures only they know nothing: OpenRLHF does not send them). A service's token stands
+in the address, ``http://mimovl:TOKEN@127.0.0.1:8000/v1/openrlhf``, for OpenRLHF has no other place for it; the file
 reads ``MIMOVL_REWARD_URL`` and ``MIMOVL_REWARD_TOKEN``. A refused request it logs, and goes on without a reward.
 """
 
@@ -61,8 +62,8 @@ def items_of(request: OpenRLHFRequest) -> list[RewardItem]:
     task = os.environ.get(TASK_VARIABLE, "math")
     items = []
     for place, (query, prompt, label) in enumerate(zip(request.query, request.prompts, request.labels, strict=True)):
-        sample = label_sample(label, f"labels[{place}]", task=task)
-        items.append(RewardItem.model_validate(item_of(sample, completion_of(query, prompt))))
+        sample = label_sample(label, f"labels[{place}]", task=task, prompt=prompt)
+        items.append(RewardItem.model_validate(item_of(sample, completion_of(query, prompt), prompt=True)))
     return items
 
 
@@ -91,7 +92,10 @@ def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence
         DataError: a label holds no gold answer.
     """
     task = os.environ.get(TASK_VARIABLE, "math")
-    samples = [label_sample(label, f"labels[{place}]", task=task) for place, label in enumerate(labels)]
+    samples = [
+        label_sample(label, f"labels[{place}]", task=task, prompt=prompt)
+        for place, (label, prompt) in enumerate(zip(labels, prompts, strict=True))
+    ]
     texts = [completion_of(query, prompt) for query, prompt in zip(queries, prompts, strict=True)]
     response = response_of(default_rewards().score_many(samples, texts))
     return {

@@ -1,0 +1,60 @@
+"""Groups whose rewards do not differ: those that are never solved, or earn the same whatever is said; and solved ones.
+
+Dynamic sampling drops both and draws others in their place, so a task that has nothing but such groups takes rollouts
+and gives nothing back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mimovl.rl.advantage import is_informative
+from mimovl.rl.monitors.alert import Alert, Recent, Update, by_task, mean
+from mimovl.rl.monitors.config import SpreadConfig
+from mimovl.types import RolloutGroup
+
+__all__ = ["SpreadMonitor"]
+
+
+class SpreadMonitor:
+    """See :class:`SpreadConfig`.
+
+    Args:
+        config: thresholds.
+        state: of an earlier one.
+    """
+
+    def __init__(self, config: SpreadConfig, state: Mapping[str, Any] | None = None) -> None:
+        state = state or {}
+        self.config = config
+        # Of each task's last groups; twice as many as are needed to say something.
+        self._stuck = Recent(2 * config.least, state.get("stuck"))
+        self._solved = Recent(2 * config.least, state.get("solved"))
+
+    def look(self, update: Update) -> list[Alert]:
+        """Alerts of the tasks whose groups teach nothing."""
+        alerts = []
+        for task, groups, _ in by_task(update.groups):
+            stuck, solved = [], []
+            flat: list[RolloutGroup] = []
+            for group in groups:
+                rewards = [rollout.reward for rollout in group.rollouts]
+                is_flat, is_solved = not is_informative(rewards), min(rewards) >= 1 - 1e-3
+                solved.append(float(is_solved))
+                stuck.append(float(is_flat and not is_solved))
+                flat += [group] if is_flat else []
+            shares = mean(self._stuck.add(task, *stuck)), mean(self._solved.add(task, *solved))
+            if len(self._stuck.values[task]) < self.config.least:
+                continue
+            if shares[0] >= self.config.stuck:
+                message = f"{shares[0]:.0%} of the prompts earn one reward whatever is said: check reward and prompts"
+                alerts.append(Alert("spread", task, message, shares[0], self.config.stuck, tuple(flat)))
+            elif shares[1] >= self.config.solved:
+                message = f"{shares[1]:.0%} of the prompts are always solved: they teach nothing more"
+                alerts.append(Alert("spread", task, message, shares[1], self.config.solved, tuple(flat)))
+        return alerts
+
+    def state_dict(self) -> dict[str, Any]:
+        """What became of each task's last groups."""
+        return {"stuck": self._stuck.values, "solved": self._solved.values}
