@@ -20,7 +20,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 import ray, torch
 torch.set_num_threads(1)
-ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="warning")
+ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="warning")
 from mimovl.data import Processor
 from mimovl.generate import Engine
 from mimovl.model import load_checkpoint
