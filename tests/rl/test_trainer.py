@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import CheckpointError, DataError, TrainingError
+from mimovl.errors import CheckpointError, DataError, TrainingError, UsageError
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward import RewardRouter
@@ -25,9 +26,12 @@ FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "kept_by_task"),
     "logprob_gap",
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
-    *("skipped", "seconds_monitors"),
+    *("skipped", "seconds_monitors", "groups_started", "idle", "waste", "truncated", "dropped"),
 }
-TIMES = {"tokens_per_second", "seconds", "seconds_generate", "seconds_update", "seconds_monitors"}
+TIMES = {
+    *("tokens_per_second", "seconds", "seconds_generate", "seconds_update", "seconds_monitors"),
+    *("groups_started", "idle", "waste"),
+}
 
 
 def config(**changes: object) -> RLConfig:
@@ -129,18 +133,18 @@ def test_prompts_without_pictures_teach_a_frozen_language_model_nothing(improve,
 def test_every_update_is_one_step_on_rollouts_of_the_very_parameters_it_changes(improve, tmp_path, monkeypatch) -> None:
     events: list[tuple[str, float]] = []
     model: list[VisionLanguageModel] = []
-    generate, step = Engine.generate, Optimizer.step
+    submit, step = Engine.submit, Optimizer.step
 
-    def spied_generate(self, requests, **options):
+    def spied_submit(self, request):
         model[:] = [self.model]
         events.append(("generate", _checksum(self.model)))
-        return generate(self, requests, **options)
+        return submit(self, request)
 
     def spied_step(self, factor=1.0):
         events.append(("step", _checksum(model[0])))
         return step(self, factor)
 
-    monkeypatch.setattr(Engine, "generate", spied_generate)
+    monkeypatch.setattr(Engine, "submit", spied_submit)
     monkeypatch.setattr(Optimizer, "step", spied_step)
     improve(tmp_path, steps=3)
     updates = [place for place, (kind, _) in enumerate(events) if kind == "step"]
@@ -179,8 +183,9 @@ def test_dynamic_sampling_keeps_exactly_the_informative_groups(improve, tmp_path
     collect = rl_trainer._collect
 
     def spy(*arguments):
-        seen.append(collect(*arguments))
-        return seen[-1]
+        batch = collect(*arguments)
+        seen.append((batch.kept, batch.sampled))
+        return batch
 
     monkeypatch.setattr(rl_trainer, "_collect", spy)
     improve(tmp_path, steps=3, groups=5, samples=4, max_rounds=2)
@@ -200,7 +205,13 @@ def test_rewards_that_differ_by_less_than_the_least_spread_are_drawn_again(impro
     nearly = RewardRouter({"counting": lambda sample, text: Verdict(1 - len(text) % 7 / 50, Outcome.CORRECT)})
     seen: list[tuple[list, list]] = []
     collect = rl_trainer._collect
-    monkeypatch.setattr(rl_trainer, "_collect", lambda *all_: seen.append(collect(*all_)) or seen[-1])
+
+    def spy(*arguments):
+        batch = collect(*arguments)
+        seen.append((batch.kept, batch.sampled))
+        return batch
+
+    monkeypatch.setattr(rl_trainer, "_collect", spy)
     improve(tmp_path, router=nearly, steps=3, groups=5, samples=2, min_spread=0.2)
 
     def spread(group) -> float:
@@ -512,3 +523,86 @@ def test_a_team_is_told_by_its_monitors_what_one_process_is_told(tiny_trained, p
         assert one[name] == two[name], name
     assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
     assert one.get("alerts") == two.get("alerts")
+
+
+# ---------------------------------------------------------------- seamless rollout
+
+SEAMLESS = {"continuous": True, "asynchronous_rewards": True, "early_termination": True}
+
+
+def slowly(sample: Sample, text: str) -> Verdict:
+    """The toy task, its rewards taking longer for some answers than for others."""
+    time.sleep(0.03 * (len(text) % 4))
+    return is_three(sample, text)
+
+
+def accepted(out: Path) -> list:
+    """What no latency may change."""
+    return [{name: line[name] for name in ("reward", "groups_kept", "loss", "grad_norm")} for line in lines(out)]
+
+
+def test_seamless_training_is_the_same_to_the_bit_whenever_rewards_arrive(improve, tmp_path) -> None:
+    models = [
+        improve(tmp_path / name, router=RewardRouter({"counting": reward}), rollout=SEAMLESS, groups=5, slots=24)
+        for name, reward in (("at once", is_three), ("late", slowly))
+    ]
+    assert equal(*models) and figures(tmp_path / "at once") == figures(tmp_path / "late")
+    short = improve(tmp_path / "short", rollout={"continuous": True, "early_termination": True}, groups=5, slots=24)
+    assert equal(short, models[0]) and accepted(tmp_path / "short") == accepted(tmp_path / "late")
+    assert all(line["logprob_gap"] < 1e-5 for line in lines(tmp_path / "late"))
+
+
+def test_seamless_training_stopped_within_a_step_goes_on_from_its_queue_to_the_same_bits(
+    improve, tmp_path, monkeypatch
+) -> None:
+    options = {"rollout": SEAMLESS, "groups": 5, "slots": 24}
+    whole = improve(tmp_path / "whole", **options)
+    save, submit = rl_trainer.save_queue, Engine.submit
+    submitted: list[int] = []
+
+    def deadly(path, state):
+        save(path, state)
+        if state["version"] == 2 and len(state["finished"]) >= 3:
+            raise Interrupt
+
+    monkeypatch.setattr(rl_trainer, "save_queue", deadly)
+    with pytest.raises(Interrupt):
+        improve(tmp_path / "part", save_seconds=1e-9, **options)
+    queue = torch.load(tmp_path / "part" / "resume" / "queue.pt", weights_only=True)
+    done = {number for number, *_ in queue["finished"]}
+    assert len(done) >= 3 and queue["running"]
+    monkeypatch.setattr(rl_trainer, "save_queue", save)
+    monkeypatch.setattr(
+        Engine, "submit", lambda self, request: submitted.append(request.sampling.seed) or submit(self, request)
+    )
+    assert equal(improve(tmp_path / "part", **options), whole)
+    assert figures(tmp_path / "part") == figures(tmp_path / "whole")
+    assert not done & set(submitted[: len(queue["running"])])
+    assert not (tmp_path / "part" / "resume" / "queue.pt").exists()
+
+
+def test_a_group_dropped_for_a_fault_is_named_in_a_file_of_its_own(improve, prompts, tmp_path) -> None:
+    def moody(sample: Sample, text: str) -> Verdict:
+        if sample.id == prompts[2].id:
+            raise OSError("the judge is away")
+        return is_three(sample, text)
+
+    improve(tmp_path, router=RewardRouter({"counting": moody}), rollout={**SEAMLESS, "max_dropped": 0.5}, steps=3)
+    named = lines(tmp_path, "dropped.jsonl")
+    assert named and {line["sample_id"] for line in named} == {prompts[2].id}
+    assert {(line["task"], line["reason"]) for line in named} == {("counting", "reward-raised")}
+    assert "OSError: the judge is away (3 tries)" in named[0]["message"]
+    counted = sum(line["dropped"].get("reward-raised", 0) for line in lines(tmp_path))
+    assert counted == len(named)
+
+
+def test_servers_that_do_not_answer_are_named_before_anything_is_sampled(improve, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mimovl.generate.vllm.VLLMEngine.refresh", _unanswered)
+    with pytest.raises(UsageError, match="nobody at http://127.0.0.1:9"):
+        improve(tmp_path, rollout={"servers": ["http://127.0.0.1:9"]})
+    with pytest.raises(UsageError, match="addresses of vLLM servers"):
+        improve(tmp_path / "wrong", rollout={"servers": ["nowhere"]})
+
+
+def _unanswered(self, model) -> None:
+    raise UsageError(f"nobody at {self._servers[0].url}")

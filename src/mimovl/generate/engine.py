@@ -26,7 +26,7 @@ from mimovl.generate.paged_attention import MIN_ROWS, PageAttention
 from mimovl.generate.prefill import Prefill, encode_request
 from mimovl.generate.prompts import Prompt, as_requests
 from mimovl.generate.sampling import check_sampling, draw_tokens, forbid
-from mimovl.generate.sequence import Finished, Group, Running, uniforms
+from mimovl.generate.sequence import Finished, Group, RequestError, Running, uniforms
 from mimovl.model import VisionLanguageModel
 from mimovl.types import Completion, Request, SamplingParams
 
@@ -168,11 +168,15 @@ class Engine:
             if self._running[place].group.ticket == ticket:
                 self._finish(place, "cancelled")
 
+    def refresh(self, model: VisionLanguageModel) -> None:
+        """Parameters have changed; they are this engine's own, so nothing is to be done."""
+        assert model is self.model, "an engine answers with the model it was made with"
+
     def step(self) -> list[Finished]:
         """Prefill what there is room for, or decode a token of every running sequence; samples that are done.
 
         Raises:
-            DataError: a waiting prompt cannot be run; it is given up, all others go on with the next call.
+            RequestError: a waiting prompt cannot be run; it is given up, all others go on with the next call.
         """
         if training := self.model.training:
             self.model.eval()
@@ -237,12 +241,12 @@ class Engine:
             try:
                 encoded = self._encoded(ticket, request)
                 pages = self._longest(encoded.num_tokens, request)
-            except DataError:
+            except DataError as error:
                 self._waiting.popleft()
                 self._prefill.forget(request)
                 self._waiting.extendleft((group.ticket, group.request) for group in reversed(members))
                 self._reserved -= sum(group.reserved for group in members)
-                raise
+                raise RequestError(str(error), ticket=ticket, reason="prompt") from error
             if self.cache_tokens is not None and (self._reserved + pages) * size > self.cache_tokens:
                 break
             self._waiting.popleft()

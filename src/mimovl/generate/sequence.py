@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from mimovl.errors import DataError
 from mimovl.types import Completion, Request
 
-__all__ = ["Finished", "Group", "Running", "uniforms"]
+__all__ = ["Finished", "Group", "RequestError", "Running", "uniforms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,15 @@ class Finished:
     sample: int
     """Its place in the group."""
     completion: Completion
+
+
+class RequestError(DataError):
+    """A request that cannot be answered and was given up; all others go on. ``reason`` is a short stable word."""
+
+    def __init__(self, message: str, *, ticket: int, reason: str) -> None:
+        super().__init__(message)
+        self.ticket = ticket
+        self.reason = reason
 
 
 @dataclass(slots=True, eq=False)

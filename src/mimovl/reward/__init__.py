@@ -6,7 +6,7 @@ Reward models are imported when they are asked for: processes that only grade ne
 from typing import TYPE_CHECKING, Any
 
 from mimovl.reward.golden import check_golden, golden_answer
-from mimovl.reward.router import RewardFunction, RewardRouter, reward_options
+from mimovl.reward.router import RewardFunction, RewardRouter, Rewards, reward_options
 
 if TYPE_CHECKING:
     from mimovl.reward.reward_model import BradleyTerryReward, load_reward_model
@@ -15,6 +15,7 @@ __all__ = [
     "BradleyTerryReward",
     "RewardFunction",
     "RewardRouter",
+    "Rewards",
     "check_golden",
     "golden_answer",
     "load_reward_model",

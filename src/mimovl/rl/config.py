@@ -10,6 +10,7 @@ from mimovl.recipe_model import RecipeModel
 from mimovl.rl.monitors.config import MonitorsConfig
 from mimovl.rl.reward_scale import ScaleName
 from mimovl.rl.rewards import RewardsConfig
+from mimovl.rl.rollout_config import RolloutConfig
 from mimovl.rl.task_gradients import InterferenceConfig
 from mimovl.train.config import OptimizerConfig, PartName
 from mimovl.train.spikes import SpikeConfig
@@ -63,6 +64,8 @@ class RLConfig(RecipeModel):
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)
     """Rounds of sampling before an update goes ahead with the groups it has."""
+    rollout: RolloutConfig = RolloutConfig()
+    """How rollouts are collected: round by round by default, or seamlessly."""
     scale: ScaleName | None = None
     """What advantages are divided by: none, task or quantile (rl/reward_scale.py); unset: the group's std (eq. 2)."""
     interference: InterferenceConfig | None = None

@@ -8,6 +8,7 @@ recorded while sampling and the one computed for the gradient is logged at each 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -18,27 +19,34 @@ from typing import Any
 from torch import nn
 
 from mimovl.data import Processor
-from mimovl.errors import DataError
-from mimovl.generate import Engine
+from mimovl.errors import UsageError
+from mimovl.generate import Engine, RolloutEngine
+from mimovl.generate.vllm import VLLMEngine
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward.router import Rewards
 from mimovl.rl.advantage import is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
+from mimovl.rl.ledger import Failure
 from mimovl.rl.monitors import MonitorsConfig, Watch
 from mimovl.rl.prompts import PromptSource
+from mimovl.rl.queue_state import load_queue, save_queue
+from mimovl.rl.reward_queue import ThreadedRewards
 from mimovl.rl.reward_scale import RewardScale
-from mimovl.rl.rewards import check_rewards, open_rewards, reward_groups
+from mimovl.rl.rewards import check_rewards, open_rewards
 from mimovl.rl.rollout_log import rollout_record
+from mimovl.rl.seamless import Batch, Collector
 from mimovl.rl.update import build_reference, update_policy
 from mimovl.team import ALONE, Team
 from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rate_factor, set_trainable
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
 from mimovl.train.spikes import SpikeConfig, SpikeWatch
-from mimovl.types import Rollout, RolloutGroup, Sample, SamplingParams
+from mimovl.types import Request, Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["train_policy"]
+
+QUEUE_FILE = "resume/queue.pt"
 
 
 @dataclass
@@ -56,6 +64,8 @@ class _Counters:
     """What the monitors remember."""
     scale: dict[str, Any] = field(default_factory=dict)
     """What the scale of the advantages remembers of each task."""
+    share: float | None = None
+    """Of groups that can teach something, as rollouts have shown it."""
 
 
 def train_policy(
@@ -66,6 +76,7 @@ def train_policy(
     out: Path,
     *,
     router: Rewards | None = None,
+    rollouts: RolloutEngine | None = None,
     heldout: Sequence[Sample] = (),
     seed: int = 0,
     progress: Progress | None = None,
@@ -80,7 +91,8 @@ def train_policy(
         prompts: samples ending with a user turn, with gold.
         config: what to do.
         out: the step's folder.
-        router: rewards; those that ``config.rewards`` asks for if None.
+        router: rewards; those that ``config.rewards`` asks for if None. Called from ``rollout.reward_workers`` threads.
+        rollouts: what answers, if not the embedded engine; it is handed the parameters before every step.
         heldout: prompts that are never trained on, for the monitor that asks some now and then.
         seed: fixes prompts and sampling.
         progress: shows reward, speed and time left.
@@ -117,8 +129,20 @@ def train_policy(
             trackers = [stack.enter_context(closing(tracking.open(out.name, at=counters.step)))] if tracking else []
             log = stack.enter_context(closing(_Log(out, counters.step, trackers)))
         scale = RewardScale(config.scale, counters.scale) if config.scale else None
+        rollout = config.rollout
+        background = ThreadedRewards(
+            rewards, workers=rollout.reward_workers, seconds=rollout.reward_seconds, tries=rollout.reward_tries
+        )
+        stack.enter_context(closing(background))
+        if rollouts is None and rollout.servers:
+            rollouts = _servers(processor, config, out, team)
+        forbidden = frozenset(model.config.visual_token_ids)
+        collector = Collector(rollouts or engine, source, easy, background, config, team=team, forbidden=forbidden)
         state = (spikes, watch, scale, config, counters)
-        _train(engine, source, easy, rewards, optimizer, reference, *state, log, out, progress, team)
+        _train(engine, collector, rewards, optimizer, reference, *state, log, out, progress, team)
+    if team.leads:
+        (out / QUEUE_FILE).unlink(missing_ok=True)
+        shutil.rmtree(out / "policy", ignore_errors=True)
     done = {
         "steps": counters.step,
         "prompts": counters.draws,
@@ -134,8 +158,7 @@ def train_policy(
 
 def _train(
     engine: Engine,
-    source: PromptSource,
-    easy: EasyPool,
+    collector: Collector,
     rewards: Rewards,
     optimizer: Optimizer,
     reference: VisionLanguageModel | None,
@@ -150,10 +173,12 @@ def _train(
     team: Team,
 ) -> None:
     """The updates that are left, each on rollouts of its own, with a resume point now and then."""
-    saved = time.monotonic()
+    save = _Save(out, engine.model, optimizer, counters, config.save_seconds)
     while counters.step < config.steps:
         started = time.monotonic()
-        groups, sampled = _collect(engine, source, easy, rewards, config, counters, team)
+        collector.engine.refresh(engine.model)
+        batch = _collect(collector, counters, out, save)
+        groups, sampled = batch.kept, batch.sampled
         generated = time.monotonic()
         if scale:
             scale.apply(list({id(group): group for group in (*sampled, *groups)}.values()))
@@ -182,6 +207,7 @@ def _train(
                 groups_sampled=len(sampled),
                 groups_kept=len(groups),
                 kept_by_task=_kept_by_task(sampled, config.min_spread),
+                **batch.figures,
                 **figures,
                 skipped=spikes.skipped,
                 **found,
@@ -193,15 +219,16 @@ def _train(
             )
             for group in sampled[: config.logged_groups]:
                 log.rollouts.write(**rollout_record(counters.step, group))
+            for request, failure in batch.dropped:
+                log.drop(counters.step, request, failure)
         counters.spikes, counters.monitors = spikes.state_dict(), watch.state_dict() if watch else {}
         counters.scale = scale.state_dict() if scale else {}
         if progress:
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
-        if team.leads and time.monotonic() - saved > config.save_seconds and counters.step < config.steps:
-            save_training(out, {"model": engine.model}, optimizer, asdict(counters))
-            saved = time.monotonic()
+        if team.leads and save.due and counters.step < config.steps:
+            save.training()
 
 
 def _watch(
@@ -240,53 +267,90 @@ def _kept_by_task(sampled: Sequence[RolloutGroup], spread: float) -> dict[str, f
     return {task: _mean(values) for task, values in sorted(kept.items())}
 
 
+class _Save:
+    """The resume point, between updates and, as the rollout queue beside it, in the middle of one's rollouts."""
+
+    def __init__(
+        self, out: Path, model: VisionLanguageModel, optimizer: Optimizer, counters: _Counters, seconds: float
+    ) -> None:
+        self._out = out
+        self._model = model
+        self._optimizer = optimizer
+        self._counters = counters
+        self._seconds = seconds
+        self._saved = time.monotonic()
+        self._on_disk: int | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is old enough."""
+        return time.monotonic() - self._saved > self._seconds
+
+    def training(self) -> None:
+        """Parameters, optimizer and counters."""
+        save_training(self._out, {"model": self._model}, self._optimizer, asdict(self._counters))
+        self._on_disk = self._counters.step
+        self._saved = time.monotonic()
+
+    def __call__(self, queue: Callable[[], dict[str, Any]]) -> None:
+        """The queue, and first the parameters it belongs to unless they are there already."""
+        if self.due:
+            if self._on_disk != self._counters.step:
+                self.training()
+            save_queue(self._out / QUEUE_FILE, queue())
+            self._saved = time.monotonic()
+
+
 class _Log:
-    """metrics.jsonl and rollouts.jsonl of a step."""
+    """metrics.jsonl and rollouts.jsonl of a step; dropped.jsonl where a fault has cost a group."""
 
     def __init__(self, out: Path, step: int, followers: Sequence[Follower]) -> None:
+        self._dropped = out / "dropped.jsonl"
+        self._drops: MetricsLog | None = MetricsLog(self._dropped, step=step) if self._dropped.is_file() else None
         self.metrics = MetricsLog(out / "metrics.jsonl", step=step, followers=followers)
         self.rollouts = MetricsLog(out / "rollouts.jsonl", step=step)
 
+    def drop(self, step: int, request: Request, failure: Failure) -> None:
+        """Name a group that was dropped, and why."""
+        self._drops = self._drops or MetricsLog(self._dropped, step=step)
+        self._drops.write(
+            step=step,
+            sample_id=request.sample.id,
+            task=request.sample.task,
+            reason=failure.reason,
+            message=failure.message,
+        )
+
     def close(self) -> None:
-        """Close both."""
+        """Close all."""
         self.metrics.close()
         self.rollouts.close()
+        if self._drops:
+            self._drops.close()
 
 
-def _collect(
-    engine: Engine,
-    source: PromptSource,
-    easy: EasyPool,
-    rewards: Rewards,
-    config: RLConfig,
-    counters: _Counters,
-    team: Team,
-) -> tuple[list[RolloutGroup], list[RolloutGroup]]:
-    """Groups for one update, and all groups sampled for it (dynamic sampling drops the uninformative)."""
-    kept: list[RolloutGroup] = []
-    sampled: list[RolloutGroup] = []
-    for _ in range(config.max_rounds):
-        missing = config.groups - len(kept)
-        count = round(missing * config.oversample) if config.dynamic_sampling else missing
-        requests = source.draw(counters.draws, max(1, count), easy if config.easy_share else None)
-        counters.draws += len(requests)
-        mine = team.share(requests)
-        rolled = reward_groups(mine, engine.generate(mine), rewards, counters.step)
-        for group in team.merge(rolled):
-            sampled.append(group)
-            earned = [rollout.reward for rollout in group.rollouts]
-            easy.note(group.request.sample.id, earned)
-            if not config.dynamic_sampling or is_informative(earned, spread=config.min_spread):
-                kept.append(group)
-        if len(kept) >= config.groups:
-            break
-    counters.easy = easy.names if config.easy_share else []
-    if not kept:
-        raise DataError(
-            f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group: nothing "
-            "to learn from; check the rewards, or choose prompts the policy sometimes solves"
+def _servers(processor: Processor, config: RLConfig, out: Path, team: Team) -> VLLMEngine:
+    """The vLLM servers that the recipe names.
+
+    Raises:
+        UsageError: there is a team, whose members would all send parameters; or an address is none.
+    """
+    if team.size > 1:
+        raise UsageError(
+            f"{config.name} names vLLM servers (rollout.servers) and runs in {team.size} processes; run it in one, "
+            "as the servers do the sampling"
         )
-    return kept[: config.groups], sampled
+    return VLLMEngine(config.rollout.servers, processor, folder=out / "policy", slots=config.slots)
+
+
+def _collect(collector: Collector, counters: _Counters, out: Path, save: _Save) -> Batch:
+    """The rollouts of one update; those that a killed run had finished are not sampled again."""
+    restored = load_queue(out / QUEUE_FILE, first=counters.draws, version=counters.step)
+    batch = collector.collect(counters.draws, counters.step, share=counters.share, restored=restored, save=save)
+    counters.draws += batch.draws
+    counters.share = batch.share
+    counters.easy = collector.easy.names if collector.config.easy_share else []
+    return batch
 
 
 def _mean(values: Iterable[float]) -> float:

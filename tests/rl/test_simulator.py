@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mimovl.rl.simulator import SimulatedEngine, SimulatedTime, World
+from mimovl.types import Request, Sample, SamplingParams
+
+
+def requests(count: int, samples: int = 8) -> list[Request]:
+    return [Request(Sample(f"s{n}", ()), SamplingParams(1.0, seed=n), samples) for n in range(count)]
+
+
+@pytest.mark.parametrize(("mean", "skew"), [(0.3, 0.9), (0.12, 1.2)])
+def test_the_world_has_the_statistics_it_was_given(mean: float, skew: float) -> None:
+    world = World(mean=mean, skew=skew)
+    asked = requests(4000)
+    lengths = np.array([world.lengths(request) for request in asked])
+    assert lengths.mean() / world.longest == pytest.approx(mean, rel=0.05)
+    assert lengths.max() == world.longest and np.median(lengths) < lengths.mean()
+    assert np.corrcoef(lengths[:, 0], lengths[:, 1])[0, 1] > 0.2
+    mixed = [len(set(world.right(request))) == 2 for request in asked]
+    assert np.mean(mixed) == pytest.approx(0.41, abs=0.03)
+    assert np.array_equal(world.lengths(asked[3]), dataclasses.replace(world).lengths(asked[3]))
+
+
+def test_samples_end_when_their_length_is_written_and_groups_wait_for_room() -> None:
+    world, time = World(longest=100), SimulatedTime()
+    engine = SimulatedEngine(world, time, slots=8, seconds_per_token=2.0)
+    first, second = (engine.submit(request) for request in requests(2))
+    ends: dict[int, list[float]] = {first: [], second: []}
+    while len(ends[first]) + len(ends[second]) < 16:
+        for done in engine.step():
+            ends[done.ticket].append(time.now)
+    lengths = [sorted(world.lengths(request)) for request in requests(2)]
+    assert ends[first] == pytest.approx([2.0 * length for length in lengths[0]])
+    start = ends[first][-1]
+    assert ends[second] == pytest.approx([start + 2.0 * length for length in lengths[1]])
+
+
+def test_what_is_cancelled_is_reported_with_the_tokens_it_had_and_no_time_passes() -> None:
+    world, time = World(longest=100, mean=0.5), SimulatedTime()
+    engine = SimulatedEngine(world, time, slots=8)
+    ticket = engine.submit(requests(1)[0])
+    done = engine.step()
+    before = time.now
+    engine.cancel(ticket)
+    cancelled = engine.step()
+    assert time.now == before and len(done) + len(cancelled) == 8
+    assert {one.completion.finish_reason for one in cancelled} == {"cancelled"}
+    assert {len(one.completion.tokens) for one in cancelled} == {int(before)}
