@@ -23,6 +23,7 @@ PERMISSIVE = {
     *("unlicense", "zlib"),
 }
 EXCEPTIONS = {
+    "pypdfium2": "BSD-3-Clause, Apache-2.0; its third word points to the licences of PDFium's parts, all permissive",
     "tqdm": "MPL-2.0 AND MIT: copyleft of single files, which nobody here changes; huggingface-hub brings it",
 }
 """Packages whose licence is none of these and which are used nevertheless, each with the reason."""

@@ -31,7 +31,6 @@ IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 """Channel statistics of CLIP, which Qwen2.5-VL keeps."""
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
     """How pictures are sized (``preprocessor_config.json``)."""

@@ -120,7 +120,7 @@ class OcrPages(Reader):
             require_matplotlib()
         _ = self.photos and find_photos(self.photos), self.texts and read_corpus(self.texts)
         return [
-            Unit(f"{self.source}#{start:09d}", (start, min(start + self.unit_pages, self.pages)))
+            Unit(f"{self.source}#{start:09d}", (start, end := min(start + self.unit_pages, self.pages)), end - start)
             for start in range(0, self.pages, self.unit_pages)
         ]
 
