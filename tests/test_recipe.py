@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mimovl.errors import RecipeError
+from mimovl.pipeline.curate_config import load_curation
 from mimovl.pipeline.reward_config import RewardRecipe
 from mimovl.recipe import Recipe, dump_recipe, explain, explain_rows, explain_text, load_model, load_recipe, recipe_hash
 from mimovl.recipe_schema import undocumented_fields
@@ -79,8 +81,8 @@ def test_equal_recipes_are_dumped_alike_wherever_their_files_lie(tmp_path: Path,
 
 @pytest.mark.parametrize("name", sorted(p.name for p in RECIPES.glob("*.yaml")))
 def test_every_shipped_recipe_loads(name: str) -> None:
-    kind = RewardRecipe if name.startswith("reward-") else Recipe
-    loaded = load_model(kind, RECIPES / name)
+    kinds = {"reward": partial(load_model, RewardRecipe), "curate": load_curation}
+    loaded = kinds.get(name.partition("-")[0], partial(load_model, Recipe))(RECIPES / name)
     assert loaded.recipe.purpose, "a recipe opens with its purpose"
 
 
