@@ -41,6 +41,7 @@ __all__ = ["app", "main"]
 _AFTER_INTERRUPT = {
     "run": "run the same command again to resume: finished steps are kept",
     "train": "run the same command again to resume from the last checkpoint",
+    "rl": "run the same command again to resume from the last checkpoint",
     "evaluate": "run the same command again to resume: answers so far are kept",
     "curate": "run the same command again to resume: finished shards are kept",
     "reward": "run the same command again; a training goes on where it was",
@@ -114,11 +115,7 @@ def _options(
 
 
 @app.command()
-def run(
-    recipe: RecipeFile,
-    out: RunFolder,
-    overrides: Overrides = None,
-) -> None:
+def run(recipe: RecipeFile, out: RunFolder, overrides: Overrides = None) -> None:
     """Run a whole recipe: data, training stages, reinforcement learning, evaluation, report."""
     from mimovl.pipeline.run import run as run_recipe
 
@@ -126,15 +123,24 @@ def run(
 
 
 @app.command()
-def train(
-    recipe: RecipeFile,
-    out: RunFolder,
-    overrides: Overrides = None,
-) -> None:
+def train(recipe: RecipeFile, out: RunFolder, overrides: Overrides = None) -> None:
     """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
     from mimovl.pipeline.train import train as train_recipe
 
     train_recipe(recipe, out, overrides or [])
+
+
+@app.command()
+def rl(
+    recipe: RecipeFile,
+    out: RunFolder,
+    overrides: Overrides = None,
+    start: Annotated[Path | None, typer.Option(metavar="CKPT", help="Begin from this checkpoint.")] = None,
+) -> None:
+    """Run a recipe's reinforcement learning alone, after its stages or from any checkpoint."""
+    from mimovl.pipeline.rl import reinforce
+
+    reinforce(recipe, out, overrides or [], start=start)
 
 
 @app.command()
@@ -277,17 +283,9 @@ def import_voc(
     from mimovl.curate.readers import import_voc as read_voc
 
     names = dict(_pair(entry) for entry in name or [])
-    summary = read_voc(
-        directory,
-        out,
-        heldout=heldout,
-        split=split,
-        seed=seed,
-        names=names,
-        max_pixels=max_pixels,
-        progress=progress_line("photos") if sys.stderr.isatty() else None,
-    )
-    print(summary)
+    progress = progress_line("photos") if sys.stderr.isatty() else None
+    options: dict[str, Any] = dict(heldout=heldout, split=split, seed=seed, names=names, progress=progress)
+    print(read_voc(directory, out, max_pixels=max_pixels, **options))
 
 
 @recipe_app.command("explain")

@@ -37,7 +37,7 @@ from mimovl.pipeline.same_recipe import same_recipe
 from mimovl.pipeline.sources import check_sources
 from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
 from mimovl.report import write_report
-from mimovl.rl import train_policy
+from mimovl.rl import RLConfig, train_policy
 from mimovl.store import Dataset
 from mimovl.team import Team, run_team
 from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
@@ -150,12 +150,18 @@ class Runner:
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, temperature)
         if recipe.rl:
             step = self._next(recipe.rl.name)
-            title, finished = f"stage {self.number} {recipe.rl.name}", is_finished(step.folder)
-            with self._timed(step.folder.name, title, finished=finished) as progress:
-                prompts = Dataset.open(self.folder / "data" / "prompts")
-                options = dict(seed=seed, progress=progress, team=team, tracking=tracking, heldout=self._watched())
-                model = train_policy(model, processor, prompts, recipe.rl, step.folder, **options)
+            model = self._reinforce(recipe.rl, step, model, processor)
             self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, recipe.rl.temperature)
+
+    def _reinforce(
+        self, config: RLConfig, step: _Step, model: VisionLanguageModel, processor: Processor
+    ) -> VisionLanguageModel:
+        title, finished = f"stage {self.number} {config.name}", is_finished(step.folder)
+        with self._timed(step.folder.name, title, finished=finished) as progress:
+            prompts = Dataset.open(self.folder / "data" / "prompts")
+            options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, team=self.team)
+            options |= dict(tracking=self.tracking, heldout=self._watched())
+            return train_policy(model, processor, prompts, config, step.folder, **options)
 
     def _next(self, name: str) -> _Step:
         self.number += 1
@@ -247,10 +253,13 @@ class Runner:
         if self.recipe.fresh_projector:
             fresh = build_model(model.config, seed=self.recipe.seed)
             model.projector.load_state_dict(fresh.projector.state_dict())
-        processor = Processor.from_files(read_side_files(start), model.config, where=str(start))
+        return model, self._processor(start), start
+
+    def _processor(self, folder: Path) -> Processor:
+        processor = Processor.from_files(read_side_files(folder), read_config(folder), where=str(folder))
         if limit := self.recipe.data.max_pixels:
             processor = replace(processor, image=replace(processor.image, max_pixels=limit))
-        return model, processor, start
+        return processor
 
     def _evaluate(
         self,

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from mimovl.data import Processor
 from mimovl.errors import MimovlError
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint, read_config, save_checkpoint
 from mimovl.model.hf_checkpoint import read_side_files
@@ -161,12 +159,6 @@ class Stages(Runner):
         model = build_model(read_config(folder), device="meta")
         model.side_files = read_side_files(folder)
         return model
-
-    def _processor(self, folder: Path) -> Processor:
-        processor = Processor.from_files(read_side_files(folder), read_config(folder), where=str(folder))
-        if limit := self.recipe.data.max_pixels:
-            processor = replace(processor, image=replace(processor.image, max_pixels=limit))
-        return processor
 
     def _say(self, text: str) -> None:
         """A line for people, from the leader."""

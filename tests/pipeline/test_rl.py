@@ -1,0 +1,40 @@
+"""``mimovl rl``: the reinforcement learning of a run alone, after its stages and from any checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mimovl.errors import UsageError
+from mimovl.pipeline.rl import reinforce
+from tests.pipeline import micro
+
+
+@pytest.fixture
+def recipe(micro_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(micro_run.parent / "micro.yaml", tmp_path))
+
+
+def test_after_its_stages_it_does_what_the_whole_run_does_to_the_bit(recipe: Path, micro_run: Path) -> None:
+    out = Path(shutil.copytree(micro_run, recipe.parent / "out"))
+    shutil.rmtree(out / "3-morl")
+    reinforce(recipe, out)
+    assert micro.figures(out) == micro.figures(micro_run)
+    weights = "3-morl/model/model.safetensors"
+    assert (out / weights).read_bytes() == (micro_run / weights).read_bytes()
+
+
+def test_it_begins_from_any_checkpoint(recipe: Path, micro_run: Path) -> None:
+    out, start = recipe.parent / "out", micro_run / "2-general" / "model"
+    reinforce(recipe, out, start=start)
+    whole, alone = micro.figures(micro_run), micro.figures(out)
+    assert alone["1-morl/metrics.jsonl"] == whole["3-morl/metrics.jsonl"]
+
+
+def test_stages_that_are_not_done_are_named_with_the_cure(recipe: Path) -> None:
+    with pytest.raises(UsageError, match=r"1-projector is not finished: mimovl train .* --start CHECKPOINT"):
+        reinforce(recipe, recipe.parent / "out")
+    with pytest.raises(UsageError, match="has no section rl"):
+        reinforce(recipe, recipe.parent / "other", ["rl=null"])
