@@ -85,7 +85,10 @@ def test_filters_and_values_under_the_pointer_work(report: Path, tmp_path: Path)
     (tmp_path / "used.html").write_text(text, "utf-8")
     title = re.search(r"<title>(.*?)</title>", browse(tmp_path / "used.html", tmp_path / "p", "--dump-dom").stdout)
     assert title is not None
-    assert re.fullmatch(r"true 6 loss \d\.\d+, steps \d+", title[1]), title[1]
+    cards = re.findall(r'<[^>]*class="[^"]*\bcard\b[^>]*>', text)
+    grounding = sum('data-task="grounding"' in card for card in cards)
+    assert 0 < grounding < len(cards)
+    assert re.fullmatch(rf"true {grounding} loss \d\.\d+, steps \d+", title[1]), title[1]
 
 
 @pytest.mark.parametrize(("scheme", "paper"), [("1", (255, 255, 255)), ("0", (16, 19, 22))])
