@@ -13,9 +13,11 @@ from hypothesis import settings
 # shared. Child processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# A machine that does other work as well is slow, not wrong.
-settings.register_profile("mimovl", deadline=None)
-settings.load_profile("mimovl")
+# A machine that does other work as well is slow, not wrong. Everybody tries the same examples, so green stays green;
+# HYPOTHESIS_PROFILE=explore looks for new ones, and what it finds becomes an @example.
+settings.register_profile("mimovl", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "mimovl"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mimovl.report.scale import linear_scale, log_scale, smooth, smooth_pieces, thin
@@ -10,6 +10,7 @@ VALUES = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20)
 
 
 @given(VALUES, st.booleans())
+@example([5e-324], False)
 def test_any_values_get_a_finite_axis_with_ticks_inside(values: list[float], log: bool) -> None:
     scale = log_scale(values, 100.0, 0.0) if log else linear_scale(values, 100.0, 0.0)
     assert scale.low < scale.high

@@ -52,7 +52,7 @@ def linear_scale(
     values: Sequence[float], start: float, end: float, *, ticks: int = 4, low: float | None = None, nice: bool = True
 ) -> Scale:
     """A scale over ``values``, from ``low`` if given; ``nice`` widens it to whole ticks."""
-    values = [min(max(value, -_HUGE), _HUGE) for value in values]
+    values = [min(max(value, -_HUGE), _HUGE) if abs(value) > 1 / _HUGE else 0.0 for value in values]
     bottom = min(values, default=0.0) if low is None else min(low, min(values, default=low))
     top = max(values, default=1.0)
     if not top - bottom > 1e-9 * max(abs(top), abs(bottom), 1e-30):
