@@ -16,7 +16,7 @@ from types import TracebackType
 
 from mimovl.errors import UsageError
 
-__all__ = ["AtomicDirectory"]
+__all__ = ["AtomicDirectory", "sync"]
 
 _LOCK = ".lock"
 _ABANDONED_SECONDS = 3600.0
@@ -60,14 +60,14 @@ class AtomicDirectory:
         self.temporary.chmod(0o777 & ~_umask())
         for folder, _, files in os.walk(self.temporary):
             for name in files:
-                _sync(Path(folder, name))
-            _sync(Path(folder))
+                sync(Path(folder, name))
+            sync(Path(folder))
         try:
             os.rename(self.temporary, self.path)  # replaces an empty folder, refuses any other
         except OSError:
             self.discard()
             raise UsageError(f"{self.path} was made by somebody else meanwhile; nothing was written") from None
-        _sync(self.path.absolute().parent)
+        sync(self.path.absolute().parent)
         self._release()
 
     def discard(self) -> None:
@@ -118,7 +118,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Until a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

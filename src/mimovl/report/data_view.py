@@ -8,16 +8,11 @@ lets only our own script run. The dataset's folder is left as it is.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mimovl import __version__
 from mimovl.report.dataset_facts import DatasetPage, dataset_page
+from mimovl.report.html_page import render_template, write_page
 from mimovl.store import Dataset
 
 __all__ = ["render_dataset", "write_data_view"]
@@ -37,24 +32,10 @@ def write_data_view(dataset: Path, out: Path | None = None) -> Path:
     page = dataset_page(Dataset.open(dataset, skip_damaged=True))
     path = out or dataset.absolute().with_name(f"{dataset.absolute().name}.html")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(render_dataset(page), "utf-8", errors="replace")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_page(path, render_dataset(page))
     return path
 
 
 def render_dataset(page: DatasetPage) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("mimovl.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    assert environment.loader is not None
-    script = environment.loader.get_source(environment, "script.js")[0]
-    style = environment.loader.get_source(environment, "style.css")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("data.html.j2").render(
-        page=page, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", version=__version__
-    )
+    return render_template("data.html.j2", page=page, version=__version__)

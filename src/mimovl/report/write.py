@@ -8,15 +8,9 @@ only our own script (by its hash) run, should anything slip through. The file is
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mimovl import __version__
 from mimovl.evaluate import read_answers
@@ -27,6 +21,7 @@ from mimovl.report.differences import compare, differences
 from mimovl.report.facts import data_facts, key_numbers, machine_facts, timings
 from mimovl.report.format import date, duration, integer, percent, plural
 from mimovl.report.gallery import Gallery, build_gallery
+from mimovl.report.html_page import render_template, write_page
 from mimovl.report.palette import stage_title
 from mimovl.report.pictures import Pictures
 from mimovl.report.recipe_strip import StripStep, recipe_strip
@@ -67,35 +62,14 @@ def write_report(run_dir: Path) -> Path:
         UsageError: There is no such directory.
     """
     run = read_run(Path(run_dir))
-    html = render(run)
     path = run.path / "report.html"
-    partial = path.with_name(f".report.html.{os.getpid()}.partial")
-    try:
-        partial.write_text(html, "utf-8", errors="replace")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_page(path, render(run))
     return path
 
 
 def render(run: Run) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("mimovl.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    script = _asset(environment, "script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        page=page_content(run),
-        style=Markup(_asset(environment, "style.css")),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
-    )
-
-
-def _asset(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+    return render_template("report.html.j2", page=page_content(run))
 
 
 def page_content(run: Run) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
+from mimovl.atomic import sync
 from mimovl.errors import CheckpointError
 from mimovl.model import VisionLanguageModel
 from mimovl.team import Team
@@ -107,7 +108,7 @@ class DistributedCheckpoints:
                 return
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
             for old in _points(out)[: -self.keep]:
                 shutil.rmtree(old)
 
@@ -209,11 +210,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mimovl.atomic import sync
 from mimovl.curate.pipeline.events import Events, Tally
 from mimovl.curate.step import Dropped
 from mimovl.errors import DataError
@@ -158,14 +159,14 @@ class ShardWriter:
         }
         (self._folder / FACTS).write_text(json.dumps(whole), encoding="utf-8")
         for name in sorted(os.listdir(self._folder)):
-            _sync(self._folder / name)
+            sync(self._folder / name)
         if self.path.exists():  # another worker, thought dead, did the same task: its shard is the same
             shutil.rmtree(self._folder)
         else:
             with contextlib.suppress(FileExistsError, OSError):
                 os.rename(self._folder, self.path)
             shutil.rmtree(self._folder, ignore_errors=True)
-        _sync(self.path.parent)
+        sync(self.path.parent)
         return whole
 
     def __enter__(self) -> ShardWriter:
@@ -274,11 +275,3 @@ def read_facts(work: Path, segment: int, task: int) -> dict[str, Any] | None:
 def tallies_of(facts: Mapping[str, Any]) -> dict[int, Tally]:
     """Counts by step."""
     return {int(step): Tally.from_json(values) for step, values in facts["tallies"].items()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ The same job gives the same shard anywhere. A step is opened once in a process, 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -151,9 +151,10 @@ class Opened:
     def _read(self, job: Job, events: Events) -> Iterator[list[Sample]]:
         """What the task's units hold, a chunk at a time."""
         limits = self.plan.limits
+        return _batches(self._records(job, events), limits.chunk_items, limits.chunk_bytes)
+
+    def _records(self, job: Job, events: Events) -> Iterator[Sample]:
         reader = self.readers[job.task.reader]
-        chunk: list[Sample] = []
-        size = 0
         tally = events.tally(_READ)
         for unit in job.task.units:
             for sample_id, record in self._read_unit(reader, unit):
@@ -163,14 +164,7 @@ class Opened:
                     continue
                 tally.passed += 1
                 events.add(record.id, _READ, "read", detail=unit.name)
-                weight = _weight(record)
-                if chunk and (len(chunk) >= limits.chunk_items or size + weight > limits.chunk_bytes):
-                    yield chunk
-                    chunk, size = [], 0
-                chunk.append(record)
-                size += weight
-        if chunk:
-            yield chunk
+                yield record
 
     def _read_unit(self, reader: Reader, unit: Any) -> Iterator[tuple[str, Sample | Dropped]]:
         try:
@@ -185,18 +179,22 @@ class Opened:
 
     def _pieces(self, samples: list[Sample]) -> Iterator[list[Sample]]:
         """Samples in batches within the limits: a step may have made many of few."""
-        limits = self.plan.limits
-        piece: list[Sample] = []
-        size = 0
-        for sample in samples:
-            weight = _weight(sample)
-            if piece and (len(piece) >= limits.chunk_items or size + weight > 2 * limits.chunk_bytes):
-                yield piece
-                piece, size = [], 0
-            piece.append(sample)
-            size += weight
-        if piece:
-            yield piece
+        return _batches(samples, self.plan.limits.chunk_items, 2 * self.plan.limits.chunk_bytes)
+
+
+def _batches(samples: Iterable[Sample], most: int, most_bytes: int) -> Iterator[list[Sample]]:
+    """Samples in their order, so many and so large at a time; one that is larger is a batch of its own."""
+    batch: list[Sample] = []
+    size = 0
+    for sample in samples:
+        weight = _weight(sample)
+        if batch and (len(batch) >= most or size + weight > most_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(sample)
+        size += weight
+    if batch:
+        yield batch
 
 
 def apply_step(

@@ -22,6 +22,7 @@ from pathlib import Path
 from PIL import Image
 
 from mimovl.curate.phash import phash64
+from mimovl.curate.readers.objects import box_problem
 from mimovl.errors import DataError, MediaError
 from mimovl.picture import image_size, open_image, smart_resize
 from mimovl.store import Drop
@@ -187,19 +188,9 @@ def _number(text: str | None) -> float | None:
 
 def _object_problem(class_name: str, box: Box | None, width: int, height: int) -> tuple[str, str] | None:
     """Reason and detail why an object cannot be used; None when it can."""
-    if not class_name:
-        return "no_class_name", "it has no name"
-    if box is None:
+    if class_name and box is None:
         return "unreadable_box", "its box lacks four finite numbers xmin, ymin, xmax, ymax"
-    x1, y1, x2, y2 = box
-    written = f"box [{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
-    if x2 < x1 or y2 < y1:
-        return "flipped_box", f"{written} ends before it begins"
-    if x2 == x1 or y2 == y1:
-        return "empty_box", f"{written} has no area"
-    if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        return "outside_picture", f"{written} lies outside the picture of {width}×{height}"
-    return None
+    return box_problem(class_name, box, width, height)
 
 
 def _check_size(
