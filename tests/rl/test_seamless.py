@@ -94,13 +94,15 @@ def test_nothing_is_started_beyond_the_limit_and_the_step_goes_ahead_with_what_t
         assert 0 < len(batch.kept) < 16 and batch.figures["groups_started"] <= 2 * 2 * 16
 
 
-def test_idle_and_waste_count_slots_and_surplus_tokens() -> None:
+def test_idle_counts_time_empty_slots_count_slots_and_waste_surplus_tokens() -> None:
     """One round of four single-slot groups of known lengths."""
     simulation = Simulation({"round_groups": 4}, groups=1, samples=2, slots=8, world=World(informative=1, longest=100))
     batch = simulation.collector.collect(0, 0)
     lengths = np.array([simulation.world.lengths(simulation.request(number)) for number in range(4)])
     assert batch.figures["waste"] == pytest.approx(1 - lengths[0].sum() / lengths.sum())
-    assert batch.figures["idle"] == pytest.approx(1 - lengths.sum() / (8 * lengths.max()))
+    assert batch.figures["empty_slots"] == pytest.approx(1 - lengths.sum() / (8 * lengths.max()))
+    rewards = max(simulation.world.latency(number) for number in range(4))
+    assert batch.figures["idle"] == pytest.approx(rewards / (lengths.max() + rewards))
     assert batch.figures["truncated"] == pytest.approx((lengths == 100).mean())
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mimovl.rl.simulator import SimulatedEngine, SimulatedTime, World
+from mimovl.rl.simulator import Hardware, SimulatedEngine, SimulatedTime, World
 from mimovl.types import Request, Sample, SamplingParams
 
 
@@ -28,7 +28,7 @@ def test_the_world_has_the_statistics_it_was_given(mean: float, skew: float) -> 
 
 def test_samples_end_when_their_length_is_written_and_groups_wait_for_room() -> None:
     world, time = World(longest=100), SimulatedTime()
-    engine = SimulatedEngine(world, time, slots=8, seconds_per_token=2.0)
+    engine = SimulatedEngine(world, time, slots=8, hardware=Hardware(seconds_per_pass=2.0))
     first, second = (engine.submit(request) for request in requests(2))
     ends: dict[int, list[float]] = {first: [], second: []}
     while len(ends[first]) + len(ends[second]) < 16:
@@ -51,3 +51,39 @@ def test_what_is_cancelled_is_reported_with_the_tokens_it_had_and_no_time_passes
     assert time.now == before and len(done) + len(cancelled) == 8
     assert {one.completion.finish_reason for one in cancelled} == {"cancelled"}
     assert {len(one.completion.tokens) for one in cancelled} == {int(before)}
+
+
+def test_passes_take_longer_as_caches_grow_and_shorter_as_samples_end() -> None:
+    """One engine, against a pass at a time."""
+    world, time = World(longest=400), SimulatedTime()
+    engine = SimulatedEngine(world, time, slots=8, hardware=Hardware(1, 2.0, 0.01))
+    engine.submit(requests(1)[0])
+    lengths = sorted(world.lengths(requests(1)[0]))
+    expected, now = [], 0.0
+    for written in range(max(lengths)):
+        running = sum(length > written for length in lengths)
+        now += 2.0 + 0.01 * running * (written + 0.5)
+        expected += [now] * lengths.count(written + 1)
+    ends = []
+    while len(ends) < 8:
+        ends += [time.now] * len(engine.step())
+        ends[-1:] = [time.now] if ends else []
+    assert ends == pytest.approx(expected)
+    assert engine.busy_seconds == pytest.approx(time.now)
+
+
+def test_groups_go_to_the_emptiest_engine_and_engines_without_samples_are_idle() -> None:
+    world, time = World(longest=100), SimulatedTime()
+    engine = SimulatedEngine(world, time, slots=16, hardware=Hardware(engines=2))
+    asked = requests(3)
+    first, second, third = (engine.submit(request) for request in asked)
+    ends: dict[int, float] = {}
+    left = 24
+    while left:
+        for done in engine.step():
+            ends[done.ticket] = time.now
+            left -= 1
+    longest = [max(world.lengths(request)) for request in asked]
+    assert (ends[first], ends[second]) == pytest.approx((longest[0], longest[1]))
+    assert ends[third] == pytest.approx(min(longest[:2]) + longest[2])
+    assert engine.busy_seconds == pytest.approx(sum(longest))

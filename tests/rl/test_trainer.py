@@ -26,11 +26,11 @@ FIELDS = {
     *("step", "steps", "reward", "reward_by_task", "length_by_task", "groups_sampled", "groups_kept", "kept_by_task"),
     "logprob_gap",
     *("entropy", "grad_norm", "loss", "tokens_per_second", "seconds", "seconds_generate", "seconds_update"),
-    *("skipped", "seconds_monitors", "groups_started", "idle", "waste", "truncated", "dropped"),
+    *("skipped", "seconds_monitors", "groups_started", "idle", "empty_slots", "waste", "truncated", "dropped"),
 }
 TIMES = {
     *("tokens_per_second", "seconds", "seconds_generate", "seconds_update", "seconds_monitors"),
-    *("groups_started", "idle", "waste"),
+    *("groups_started", "idle", "empty_slots", "waste"),
 }
 
 

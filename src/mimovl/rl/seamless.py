@@ -374,14 +374,15 @@ class Collector:
     def _figures(self, sampled: Sequence[RolloutGroup], cut: int | None) -> dict[str, Any]:
         """What the log says about the collection; all but ``truncated`` and ``dropped`` depend on the clock."""
         costs = self.team.gather(self._usage.figures())
-        busy, slots, tokens = (sum(values) for values in zip(*costs, strict=True))
+        working, filled, seconds, tokens = (sum(values) for values in zip(*costs, strict=True))
         needed = sum(
             len(completion.tokens) for entry in self._ledger.entries[:cut] for completion in entry.completions or ()
         )
         cut_off = [one.completion.finish_reason == "length" for group in sampled for one in group.rollouts]
         return {
             "groups_started": len(self._ledger.entries),
-            "idle": 1 - busy / slots if slots else 0.0,
+            "idle": 1 - working / seconds if seconds else 0.0,
+            "empty_slots": 1 - filled / seconds if seconds else 0.0,
             "waste": 1 - needed / tokens if tokens > needed else 0.0,
             "truncated": sum(cut_off) / max(1, len(cut_off)),
             "dropped": dict(Counter(entry.failure.reason for entry in self._ledger.dropped if entry.failure)),

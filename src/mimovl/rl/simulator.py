@@ -1,9 +1,8 @@
 """A simulated engine and simulated rewards under one clock, for the collector of ``seamless.py``: the code that trains.
 
 A world knows what no scheduler may know before its time: how long each answer is, whether it is right, and how long its
-reward takes, all functions of the prompt's seed. Every running sample writes a token each ``seconds_per_token``,
-whatever runs beside it; so slots that stand empty cost as much as slots that work, as on a GPU that is bound by memory.
-Nothing is computed meanwhile: the clock jumps from one event to the next.
+reward takes, all functions of the prompt's seed. Engines decode at the pace of their memory. Nothing is computed
+meanwhile: the clock jumps from one event to the next.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from mimovl.rl.ledger import Failure
 from mimovl.rl.reward_queue import Rewarded
 from mimovl.types import Completion, Outcome, Request, Sample, Verdict
 
-__all__ = ["SimulatedEngine", "SimulatedRewards", "SimulatedTime", "World"]
+__all__ = ["H20", "Hardware", "SimulatedEngine", "SimulatedRewards", "SimulatedTime", "World"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class World:
     longest: int = 32_768
     """Tokens after which an answer is cut."""
     mean: float = 0.307
-    """Mean length as a share of the longest: with as many slots as samples, all but this share of a round is idle."""
+    """Mean length as a share of the longest."""
     skew: float = 0.9
     """Standard deviation of the length's logarithm."""
     within: float = 0.5
@@ -119,30 +118,127 @@ class _Tokens(Sequence[int]):
         return range(self._count)[place]  # any numbers will do
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What a cluster of engines takes for a token: one pass over the weights, and one over every cache it holds.
+
+    Decoding is bound by memory, so a pass takes the bytes it reads over the bandwidth. ``H20`` is the report's machine.
+    """
+
+    engines: int = 1
+    """GPUs, each with all weights and samples of its own."""
+    seconds_per_pass: float = 1.0
+    """Reading the weights: one token for every running sample."""
+    seconds_per_cached_token: float = 0.0
+    """Reading keys and values of one token of one sample, in every pass."""
+
+
+H20 = Hardware(engines=256, seconds_per_pass=15.3e9 / 4.0e12, seconds_per_cached_token=147_456 / 4.0e12)
+"""The report's 256 GPUs (4.0 TB/s) with MiMo-7B in bfloat16: 15.3 GB of weights, caches of 36 layers, 8 heads, 128."""
+
+
+class _Replica:
+    """One engine: samples that all write at one pace, which falls as their caches grow."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self.hardware = hardware
+        self.running: list[tuple[float, int, int, int]] = []
+        """End (in tokens each running sample has written by then), ticket, sample, length; a heap."""
+        self.reserved = 0
+        """Samples of the groups that are here."""
+        self.busy = 0.0
+        """Seconds with a sample."""
+        self._now = 0.0
+        self._written = 0.0
+        self._cached = 0.0
+
+    def add(self, ticket: int, lengths: Sequence[int]) -> None:
+        for sample, length in enumerate(lengths):
+            heapq.heappush(self.running, (self._written + length, ticket, sample, length))
+        self.reserved += len(lengths)
+
+    def next_end(self) -> float:
+        """When the next sample ends; never, if none runs."""
+        if not self.running:
+            return math.inf
+        tokens = self.running[0][0] - self._written
+        pace, growth = self._pace()
+        return self._now + tokens * pace + growth * tokens * tokens / 2
+
+    def advance(self, now: float) -> None:
+        """Write until then; no sample may end before."""
+        seconds = now - self._now
+        self._now = now
+        if not self.running or seconds <= 0:
+            return
+        pace, growth = self._pace()
+        # From tokens · pace + growth · tokens² / 2 = seconds, in the form that also holds without growth.
+        tokens = 2 * seconds / (pace + math.sqrt(pace * pace + 2 * growth * seconds))
+        self.busy += seconds
+        self._written += tokens
+        self._cached += tokens * len(self.running)
+
+    def ended(self) -> list[tuple[int, int, int]]:
+        """Ticket, sample and length of what has ended by now."""
+        done = []
+        while self.running and self.running[0][0] <= self._written + 1e-6:
+            _, ticket, sample, length = heapq.heappop(self.running)
+            self._cached -= length
+            done.append((ticket, sample, length))
+        self.reserved -= len(done)
+        return done
+
+    def drop(self, tickets: set[int]) -> list[tuple[int, int, int]]:
+        """Ticket, sample and tokens written of what is cancelled."""
+        gone = [
+            (ticket, sample, max(0, int(length - (end - self._written))))
+            for end, ticket, sample, length in self.running
+            if ticket in tickets
+        ]
+        self.running = [one for one in self.running if one[1] not in tickets]
+        heapq.heapify(self.running)
+        self._cached -= sum(tokens for _, _, tokens in gone)
+        self.reserved -= len(gone)
+        return gone
+
+    def _pace(self) -> tuple[float, float]:
+        """Seconds of a pass now, and by how much the next one is longer."""
+        each = self.hardware.seconds_per_cached_token
+        return self.hardware.seconds_per_pass + each * max(0.0, self._cached), each * len(self.running)
+
+
 class SimulatedEngine:
-    """An engine that takes time and no work; groups start in order, each as soon as all its samples have room.
+    """A cluster of engines that takes time and does no work.
+
+    Groups start in order, each as soon as an engine has room for all its samples, on the emptiest one.
 
     Args:
         world: lengths.
         time: of the simulation.
-        slots: samples at once.
-        seconds_per_token: of every running sample.
+        slots: samples at once, on all engines together.
+        hardware: engines and their pace.
     """
 
-    def __init__(self, world: World, time: SimulatedTime, *, slots: int, seconds_per_token: float = 1.0) -> None:
+    def __init__(self, world: World, time: SimulatedTime, *, slots: int, hardware: Hardware | None = None) -> None:
         self.world = world
         self.time = time
         self.slots = slots
-        self.seconds_per_token = seconds_per_token
+        self.hardware = hardware or Hardware()
         self.asked: list[int] = []
         """Seeds of the requests taken."""
-        self._written = 0.0
+        self._now = 0.0
+        """Seconds of work; between two steps engines stand still, however late it gets."""
         self._tickets = 0
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._running: list[tuple[float, int, int, int]] = []
-        """End (in tokens each running sample has written by then), ticket, sample, length; a heap."""
+        self._replicas = [_Replica(self.hardware) for _ in range(self.hardware.engines)]
+        self._ends: list[tuple[float, int]] = []
+        """When each busy engine's next sample ends; a heap. Entries may be out of date."""
         self._cancelled: set[int] = set()
-        self._busy = 0
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds with a sample, of all engines together."""
+        return sum(replica.busy for replica in self._replicas)
 
     def refresh(self, model: object) -> None:
         """There is no policy."""
@@ -162,23 +258,38 @@ class SimulatedEngine:
         """Let time pass until a sample ends or a reward arrives; or report what was cancelled."""
         if self._cancelled:
             return self._drop()
-        while self._waiting and self._busy + self._waiting[0][1].num_samples <= self.slots:
-            ticket, request = self._waiting.popleft()
-            self._busy += request.num_samples
-            for sample, length in enumerate(self.world.lengths(request).tolist()):
-                heapq.heappush(self._running, (self._written + length, ticket, sample, length))
-        if not self._running:
+        self._place()
+        while self._ends and self._ends[0][0] != self._replicas[self._ends[0][1]].next_end():
+            heapq.heappop(self._ends)
+        if not self._ends:
             return []
-        arrival = (self.time.next_arrival() - self.time.now) / self.seconds_per_token
-        passed = min(self._running[0][0] - self._written, arrival)
-        self._written += passed
-        self.time.now += passed * self.seconds_per_token
-        done = []
-        while self._running and self._running[0][0] <= self._written + 1e-9:
-            _, ticket, sample, length = heapq.heappop(self._running)
-            done.append(Finished(ticket, sample, self._completion(length)))
-            self._busy -= 1
-        return done
+        end, number = self._ends[0]
+        if (arrival := self._now + self.time.next_arrival() - self.time.now) < end:
+            self.time.now, self._now = self.time.next_arrival(), arrival
+            return []
+        self.time.now, self._now = self.time.now + end - self._now, end
+        replica = self._replicas[number]
+        replica.advance(end)
+        done = replica.ended()
+        self._note(number)
+        return [Finished(ticket, sample, self._completion(length)) for ticket, sample, length in done]
+
+    def _place(self) -> None:
+        room = self.slots // len(self._replicas)
+        while self._waiting:
+            ticket, request = self._waiting[0]
+            number = min(range(len(self._replicas)), key=lambda one: self._replicas[one].reserved)
+            replica = self._replicas[number]
+            if replica.reserved + request.num_samples > room:
+                return
+            self._waiting.popleft()
+            replica.advance(self._now)
+            replica.add(ticket, self.world.lengths(request).tolist())
+            self._note(number)
+
+    def _note(self, number: int) -> None:
+        if (end := self._replicas[number].next_end()) < math.inf:
+            heapq.heappush(self._ends, (end, number))
 
     def _completion(self, length: int, *, cancelled: bool = False) -> Completion:
         reason: Any = "cancelled" if cancelled else "length" if length >= self.world.longest else "stop"
@@ -187,16 +298,15 @@ class SimulatedEngine:
 
     def _drop(self) -> list[Finished]:
         """What was cancelled, with the tokens it had written."""
-        gone = [one for one in self._running if one[1] in self._cancelled]
-        self._running = [one for one in self._running if one[1] not in self._cancelled]
-        heapq.heapify(self._running)
         self._waiting = deque(one for one in self._waiting if one[0] not in self._cancelled)
+        found = []
+        for number, replica in enumerate(self._replicas):
+            replica.advance(self._now)
+            if gone := replica.drop(self._cancelled):
+                found += [Finished(one, sample, self._completion(n, cancelled=True)) for one, sample, n in gone]
+            self._note(number)
         self._cancelled = set()
-        self._busy -= len(gone)
-        return [
-            Finished(ticket, sample, self._completion(max(0, int(length - (end - self._written))), cancelled=True))
-            for end, ticket, sample, length in gone
-        ]
+        return found
 
 
 class SimulatedRewards:

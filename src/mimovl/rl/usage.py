@@ -1,4 +1,4 @@
-"""What collecting a step's rollouts has cost: how many slots stood empty, how much of what was sampled was surplus."""
+"""What collecting a step's rollouts has cost: how long engines had nothing to do, and how many slots stood empty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Usage"]
 
 
 class Usage:
-    """Slot-seconds and tokens of one process, from the moment it is made.
+    """Seconds, slot-seconds and tokens of one process, from the moment it is made.
 
     Args:
         slots: samples the engine can run at once.
@@ -20,12 +20,15 @@ class Usage:
         self.clock = clock
         self.tokens = 0
         self._began = clock()
-        self._busy = 0.0
+        self._working = 0.0
+        self._filled = 0.0
 
     def worked(self, since: float, running: int) -> None:
         """So many samples were running from then until now."""
-        self._busy += (self.clock() - since) * min(running, self.slots)
+        seconds = self.clock() - since
+        self._working += seconds
+        self._filled += seconds * min(running, self.slots) / self.slots
 
-    def figures(self) -> tuple[float, float, int]:
-        """Slot-seconds with a sample in them, all slot-seconds, tokens sampled."""
-        return self._busy, (self.clock() - self._began) * self.slots, self.tokens
+    def figures(self) -> tuple[float, float, float, int]:
+        """Seconds with a sample, seconds by the share of slots with a sample, all seconds, tokens sampled."""
+        return self._working, self._filled, self.clock() - self._began, self.tokens
