@@ -1,7 +1,7 @@
 """Real tokens a second of supervised fine-tuning: ours, packed, beside TRL padded and sorted, and transformers packed.
 
     pip install 'mimovl[benchmarks]'
-    python benchmarks/sft_throughput.py [--reps 4] [--batches 4] [--length 8192] [--threads 2]
+    python benchmarks/sft_throughput.py [--passes 1] [--length 8192] [--threads 2]
 
 A Qwen2.5-VL-shaped model of 30 million parameters, float32, AdamW, everything trained; 512 samples with one picture
 (60 %), two (10 %) or none (30 %), of 56 to 448 pixels a side, and answers of log-normal length, median 120 tokens, as
@@ -22,9 +22,10 @@ TRL's defaults are changed in its favour: no gradient checkpointing, float32 as 
 fused output head and dataloader are its own.
 
 First the losses of ours and theirs must agree to 1e-4 on the same samples, one by one, padded, and packed by hand. Then
-the sides take turns, ``reps`` times, every rep on other samples, as many tokens each as TRL's ``batches`` hold, in
-whole packs; tokens are counted without padding. Padding and pack length decide much, so both are reported. The last
-line is JSON: ``ratio`` is ours over TRL's padded speed, of all reps together; the other ratios stand beside it.
+every side goes over all 512 samples, ``passes`` times in turns; the packed sides in whole packs, the last of which ours
+fills from the next pass. A few steps of each side come first and are not counted. Tokens are counted without padding.
+The last line is JSON: ``ratio`` is ours over TRL's padded speed, of all passes together; the other ratios stand beside
+it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -166,12 +168,14 @@ class Samples(list[Sample]):
         return [sample.source for sample in self]
 
 
-def ours(length: int, steps: int, processes: int) -> Side:
+def ours(samples: Sequence[Encoded], length: int, processes: int) -> Side:
     """train_stage, as ``mimovl run`` calls it with so many ``workers``."""
+    whole = math.ceil(sum(sample.num_tokens for sample in samples) / (length * processes))
 
     def run(rep: int) -> tuple[int, float]:
+        steps = 1 if rep < 0 else whole
         with tempfile.TemporaryDirectory() as folder:
-            run_team(processes, _train, (length, steps, processes, rep, folder))
+            run_team(processes, _train, (length, steps, processes, abs(rep), folder))
             last = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])
         return last["tokens"], last["seconds"]
 
@@ -198,12 +202,12 @@ def _train(team: Team, length: int, steps: int, packs: int, seed: int, folder: s
     train_stage(build_model(CONFIG, seed=0), processor, data, stage, Path(folder), seed=seed, team=team)
 
 
-def hand_packed(twin: Any, samples: Sequence[Encoded], length: int, steps: int) -> Side:
+def hand_packed(twin: Any, samples: Sequence[Encoded], length: int) -> Side:
     packs = pack([sample.num_tokens for sample in samples], length)
     optimizer = torch.optim.AdamW(twin.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 
     def run(rep: int) -> tuple[int, float]:
-        chosen = [[samples[number] for number in packs[(rep * steps + step) % len(packs)]] for step in range(steps)]
+        chosen = [[samples[number] for number in members] for members in (packs[:1] if rep < 0 else packs)]
         started = time.perf_counter()
         for members in chosen:
             twin(**packed_by_hand(members)).loss.backward()
@@ -281,25 +285,23 @@ def trl_trainer(twin: Any, samples: Sequence[Encoded], folder: Path) -> Any:
     )
 
 
-def random_batches(samples: Sequence[Encoded], count: int) -> Callable[[int], list[list[Encoded]]]:
-    order = np.random.default_rng(1).permutation(len(samples)).tolist()
-    whole = [[samples[number] for number in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
-    return lambda rep: [whole[(rep * count + step) % len(whole)] for step in range(count)]
+def random_batches(samples: Sequence[Encoded], rep: int) -> list[list[Encoded]]:
+    """A pass in random order; two batches of it before the first."""
+    order = np.random.default_rng(abs(rep)).permutation(len(samples)).tolist()
+    return _batches(samples, order[: 2 * BATCH] if rep < 0 else order)
 
 
-def sorted_batches(samples: Sequence[Encoded], count: int, reps: int) -> Callable[[int], list[list[Encoded]]]:
-    """Batches of an epoch in transformers' length-grouped order; a rep takes them from short to long, evenly spaced.
-
-    All reps together are evenly spaced too, so that neither short batches nor long ones have more than their part.
-    """
+def sorted_batches(samples: Sequence[Encoded], rep: int) -> list[list[Encoded]]:
+    """A pass in transformers' length-grouped order, as ``train_sampling_strategy="group_by_length"`` draws it."""
     from transformers.trainer_pt_utils import get_length_grouped_indices
 
     lengths = [sample.num_tokens for sample in samples]
-    order = get_length_grouped_indices(lengths, BATCH, generator=torch.Generator().manual_seed(1))
-    whole = [[samples[number] for number in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
-    whole.sort(key=lambda batch: max(sample.num_tokens for sample in batch))
-    stride = len(whole) // count
-    return lambda rep: [whole[(2 * rep + 1) * stride // (2 * reps) + step * stride] for step in range(count)]
+    order = get_length_grouped_indices(lengths, BATCH, generator=torch.Generator().manual_seed(abs(rep)))
+    return _batches(samples, order[-2 * BATCH :] if rep < 0 else order)
+
+
+def _batches(samples: Sequence[Encoded], order: Sequence[int]) -> list[list[Encoded]]:
+    return [[samples[number] for number in order[start : start + BATCH]] for start in range(0, len(order), BATCH)]
 
 
 def padding(batches: Iterable[list[Encoded]]) -> float:
@@ -344,8 +346,7 @@ def check(model: VisionLanguageModel, twin: Any, samples: Sequence[Encoded], wit
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reps", type=int, default=4)
-    parser.add_argument("--batches", type=int, default=4, help="TRL's steps in a rep; the packed sides' follow")
+    parser.add_argument("--passes", type=int, default=1, help="over the 512 samples, of each side")
     parser.add_argument("--length", type=int, default=8192, help="tokens of a pack; no sample is longer than 4,700")
     parser.add_argument("--threads", type=int, default=2, help="of the peers' process")
     parser.add_argument("--processes", type=int, help="of ours, a thread each (1: one of --threads); default --threads")
@@ -354,7 +355,6 @@ def main() -> None:
     samples = draw_samples(SAMPLES)
     lengths = [sample.num_tokens for sample in samples]
     processes = args.processes or args.threads
-    steps = max(1, round(args.batches * BATCH * statistics.mean(lengths) / (args.length * processes)))
     report: dict[str, Any] = {"benchmark": "sft_throughput", "ratio": None}
     try:
         import transformers
@@ -379,39 +379,39 @@ def main() -> None:
             for name in ("hand_packed", *(["trl", "trl_sorted"] if has_trl else []))
         }
     size = sum(model.num_parameters().values())
-    grouped = {
-        "trl": random_batches(samples, args.batches),
-        "trl_sorted": sorted_batches(samples, args.batches, args.reps),
-    }
+    grouped = {"trl": random_batches, "trl_sorted": sorted_batches}
     about = f"{SAMPLES} samples of {statistics.mean(lengths):.0f} tokens"
     print(f"{size / 1e6:.1f} M parameters, {about}, packs of {args.length}")
     report |= check(model.train(), twins["trl" if has_trl else "hand_packed"], samples[:BATCH], has_trl)
 
     sides: dict[str, Side] = {
-        "ours": ours(args.length, steps, processes),
-        "hand_packed": hand_packed(twins["hand_packed"], samples, args.length, steps * processes),
-        **{name: trl(twins[name], grouped[name]) for name in grouped if has_trl},
+        "ours": ours(samples, args.length, processes),
+        "hand_packed": hand_packed(twins["hand_packed"], samples, args.length),
+        **{name: trl(twins[name], functools.partial(grouped[name], samples)) for name in grouped if has_trl},
     }
     measured: dict[str, list[tuple[int, float]]] = {name: [] for name in sides}
-    for rep in range(args.reps):
+    for side in sides.values():
+        side(-1)
+    for rep in range(args.passes):
         for name in list(sides)[:: 1 if rep % 2 == 0 else -1]:
             tokens, seconds = sides[name](rep)
             measured[name].append((tokens, seconds))
-            print(f"rep {rep + 1}  {name:12s} {tokens:6,d} real tokens in {seconds:7.2f} s {tokens / seconds:8,.0f} /s")
-    # Batches differ in length, so speeds are those of all reps together; single reps show how far they scatter.
+            speed = tokens / seconds
+            print(
+                f"pass {rep + 1}  {name:12s} {tokens:7,d} real tokens in {seconds:7.2f} s {speed:8,.0f} /s", flush=True
+            )
     speeds = {name: sum(one[0] for one in runs) / sum(one[1] for one in runs) for name, runs in measured.items()}
-    for name, runs in measured.items():
+    for name in measured:
         report[f"{name}_tokens_per_s"] = round(speeds[name], 1)
         if name != "ours":
             report[f"ratio_{name}"] = round(speeds["ours"] / speeds[name], 2)
-            pairs = zip(measured["ours"], runs, strict=True)
-            report[f"ratios_{name}"] = [round(own / taken * theirs / peer, 2) for (own, taken), (peer, theirs) in pairs]
     for name in grouped if has_trl else ():
-        report[f"padding_{name}"] = round(padding(batch for rep in range(args.reps) for batch in grouped[name](rep)), 3)
+        batches = (batch for rep in range(args.passes) for batch in grouped[name](samples, rep))
+        report[f"padding_{name}"] = round(padding(batches), 3)
     report["ratio"] = report.get("ratio_trl")
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     versions |= {"trl": importlib.metadata.version("trl")} if has_trl else {}
-    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "processes": processes, "steps": steps, **versions}
+    report |= {"parameters": size, "samples": SAMPLES, **vars(args), "processes": processes, **versions}
     print(json.dumps(report))
 
 
