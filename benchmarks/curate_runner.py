@@ -4,8 +4,8 @@
     peers/bin/python benchmarks/curate_runner.py --peers
 
 All read the same parquet files (ids, captions, JPEGs of 512²) with two processes and hash every picture with the same
-function. The pool comes in two kinds: ``pool`` does what ours does (records with their hashes and the pictures on the
-disk, bad rows listed), ``bare_pool`` writes ids and hashes alone and keeps no picture. Peers that are not installed are
+function. Each peer comes in two kinds: one does what ours does (records with their hashes and the pictures on the
+disk), ``bare_`` writes ids and hashes alone and keeps no picture. Peers that are not installed are
 left out and said to be. Rates are pictures per second of wall time, after a warm-up that starts the processes where
 the side lets them live; ``cpu`` is CPU seconds per thousand pictures, which other work on the machine disturbs less
 (not known of Ray's processes, which are not ours).
@@ -26,6 +26,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,27 +123,25 @@ def ours(folder: Path, out: Path) -> int:
     return int(manifest["counts"]["kept"])
 
 
-def ray_data(folder: Path, out: Path) -> int:
+def ray_data(keep: list[str], folder: Path, out: Path) -> int:
     import ray.data
 
     def hashed(batch: dict[str, Any]) -> dict[str, Any]:
-        return {"id": batch["id"], "phash": hash_images(list(batch["image"]))}
+        return {**{name: batch[name] for name in keep}, "phash": hash_images(list(batch["image"]))}
 
     ray.data.read_parquet(str(folder)).map_batches(hashed, batch_size=250).write_parquet(str(out))
     return sum(pq.read_metadata(path).num_rows for path in out.glob("*.parquet"))
 
 
-def daft(folder: Path, out: Path) -> int:
+def daft(keep: list[str], folder: Path, out: Path) -> int:
     import daft
-
-    daft.set_runner_native()
 
     @daft.func.batch(return_dtype=daft.DataType.uint64(), batch_size=250)
     def hashed(images: Any) -> Any:
         return hash_images(images.to_pylist())
 
     frame = daft.read_parquet(f"{folder}/*.parquet")
-    frame.with_column("phash", hashed(frame["image"])).select("id", "phash").write_parquet(str(out))
+    frame.with_column("phash", hashed(frame["image"])).select(*keep, "phash").write_parquet(str(out))
     return sum(pq.read_metadata(path).num_rows for path in out.glob("*.parquet"))
 
 
@@ -168,9 +167,14 @@ def main() -> None:
         for name, side, module in (("daft", daft, "daft"), ("ray_data", ray_data, "ray.data")):
             try:
                 __import__(module)
-                sides[name] = side
+                sides[f"bare_{name}"] = partial(side, ["id"])
+                sides[name] = partial(side, ["id", "caption", "image"])
             except ImportError as error:
                 print(f"  {name} is left out: {error}")
+        if "daft" in sides:
+            import daft as library
+
+            library.set_runner_native()
         if "ray_data" in sides:
             import ray
 
@@ -193,14 +197,17 @@ def main() -> None:
                 cpu[name] = min(cpu.get(name, 1e9), 1000 * spent / count)
                 shutil.rmtree(out)
     for name, rate in rates.items():
-        print(f"  {name:10s} {rate:8.0f} pictures/s   {cpu[name]:.2f} CPU s per thousand")
+        print(f"  {name:14s} {rate:8.0f} pictures/s   {cpu[name]:.2f} CPU s per thousand")
     result = {
         "benchmark": "curate_runner",
         "images": arguments.images,
         **{f"{name}_per_s": round(rate) for name, rate in rates.items()},
         **{f"{name}_cpu": round(spent, 3) for name, spent in cpu.items()},
-        "ratio_bare_pool": round(rates["ours"] / rates["bare_pool"], 3),
-        **{f"ratio_{name}": round(rates["ours"] / rates[name], 2) for name in ("ray_data", "daft") if name in rates},
+        **{
+            f"ratio_{name}": round(rates["ours"] / rate, 3)
+            for name, rate in rates.items()
+            if name not in ("ours", "pool")
+        },
         "ratio_by_cpu": round(cpu["pool"] / cpu["ours"], 3),
         "ratio": round(rates["ours"] / rates["pool"], 3),
     }
