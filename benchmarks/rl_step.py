@@ -70,11 +70,11 @@ class Lengths(RewardRouter):
         super().__init__(dict.fromkeys(digits, share_of_digits))
         self.found: list[int] = []
 
-    def score(self, sample: Sample, completion: Completion | str) -> Verdict:
-        """As the router does."""
+    def start(self, sample: Sample, completion: Completion | str) -> Any:
+        """As the router does; every completion passes here."""
         assert isinstance(completion, Completion)
         self.found.append(len(completion.tokens))
-        return super().score(sample, completion)
+        return super().start(sample, completion)
 
 
 def share_of_digits(sample: Sample, text: str) -> Verdict:

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,9 +257,12 @@ def against_vllm(args: argparse.Namespace, folder: Path) -> dict[str, tuple[floa
     stdin, stdout = child.stdin, child.stdout
 
     def answer(word: str) -> str:
+        said = deque[str](maxlen=60)
         for line in stdout:
             if line.startswith(word):
                 return line[len(word) :]
+            said.append(line)
+        print(*said, sep="", end="", flush=True)
         raise SystemExit(f"vLLM ended with exit code {child.wait()} before it answered; its messages are above")
 
     def ask(**settings: Any) -> dict[str, Any]:

@@ -136,11 +136,20 @@ def rl(
     out: RunFolder,
     overrides: Overrides = None,
     start: Annotated[Path | None, typer.Option(metavar="CKPT", help="Begin from this checkpoint.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="On a Ray cluster: address, auto or local.")
+    ] = None,
+    engines: Annotated[int, typer.Option(min=1, metavar="N", help="Rollout engines on the cluster.")] = 1,
+    reward_workers: Annotated[int, typer.Option(min=1, metavar="N", help="Reward workers on the cluster.")] = 8,
+    engine_gpus: Annotated[float, typer.Option(min=0, metavar="N", help="GPUs of an engine on the cluster.")] = 0,
+    trainer_gpus: Annotated[float, typer.Option(min=0, metavar="N", help="GPUs of the trainer on the cluster.")] = 0,
 ) -> None:
     """Run a recipe's reinforcement learning alone, after its stages or from any checkpoint."""
-    from mimovl.pipeline.rl import reinforce
+    from mimovl.pipeline.rl import Places, reinforce
 
-    reinforce(recipe, out, overrides or [], start=start)
+    gpus = {"num_gpus": engine_gpus} if engine_gpus else {}
+    places = Places(engines, reward_workers, {"num_cpus": 1, **gpus}, {"num_cpus": 1, "num_gpus": trainer_gpus})
+    reinforce(recipe, out, overrides or [], start=start, cluster=ray, places=places)
 
 
 @app.command()

@@ -30,6 +30,8 @@ __all__ = ["ALONE", "Team", "run_team"]
 
 T = TypeVar("T")
 N = TypeVar("N")
+TOGETHER = 1 << 26
+"""Numbers exchanged at once."""
 PATIENCE = timedelta(hours=6)
 """How long one member waits for another: a whole dataset or base may be made meanwhile."""
 
@@ -97,10 +99,24 @@ class Team:
         if self.size == 1:
             return
         parameters = list(parameters)
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).detach().reshape(-1) for p in parameters])
-        dist.all_reduce(flat)
-        for parameter, total in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-            parameter.grad = total.view_as(parameter)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.sum_tensors([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+    def sum_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace every tensor by its sum over the team, a few at a time so that few are there twice."""
+        if self.size == 1:
+            return
+        few: list[torch.Tensor] = []
+        for number, tensor in enumerate(tensors, 1):
+            few.append(tensor.detach())
+            if number == len(tensors) or sum(one.numel() for one in few) >= TOGETHER:
+                flat = torch.cat([one.reshape(-1) for one in few])
+                dist.all_reduce(flat)
+                for one, total in zip(few, torch.split(flat, [one.numel() for one in few]), strict=True):
+                    one.copy_(total.view_as(one))
+                few = []
 
     def wait(self) -> None:
         """Until all are here."""

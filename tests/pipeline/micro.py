@@ -75,7 +75,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 CLOCK = {
     *("tokens_per_second", "images_per_second", "mfu", "peak", "data_wait", "memory_mb"),
-    *("seconds", "seconds_generate", "seconds_update", "seconds_monitors", "groups_started", "idle", "waste"),
+    *(
+        "seconds",
+        "seconds_generate",
+        "seconds_update",
+        "seconds_monitors",
+        "groups_started",
+        "idle",
+        "empty_slots",
+        "waste",
+    ),
 }
 """Figures that no two runs share."""
 

@@ -9,7 +9,7 @@ import pytest
 from mimovl.data import SampleFolders
 from mimovl.errors import DataError, RecipeError, UsageError
 from mimovl.pipeline.config import DataConfig
-from mimovl.pipeline.inputs import IndexedSamples, check_mixture, training_samples
+from mimovl.pipeline.inputs import IndexedSamples, Prompts, check_mixture, training_samples
 from mimovl.pipeline.run import run
 from mimovl.recipe import load_recipe
 from mimovl.store import Dataset, DatasetWriter
@@ -99,3 +99,13 @@ def test_loading_and_sources_are_explained_and_checked_as_all_of_a_recipe(tmp_pa
 
 def test_the_dataset_behind_it_is_the_one_that_was_given(dataset) -> None:
     assert IndexedSamples(Dataset.open(dataset))[0] == Dataset.open(dataset)[0]
+
+
+def test_questions_of_several_datasets_are_asked_without_their_answers(dataset) -> None:
+    prompts = Prompts([dataset, dataset])
+    once = len(Dataset.open(dataset))
+    assert len(prompts) == len(prompts.tasks) == 2 * once
+    assert all(sample.messages[-1].role == "user" for sample in prompts)
+    assert [sample.task for sample in prompts] == prompts.tasks and prompts[-1].id == prompts[once - 1].id
+    with pytest.raises(DataError, match="nowhere"):
+        Prompts([dataset / "nowhere"])

@@ -38,6 +38,8 @@ from mimovl.pipeline.data import WorldSamples, with_chains
 from mimovl.pipeline.progress import PartOf, StepProgress
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
+from mimovl.train.distributed import own_device
+from mimovl.train.spread import TeamSpread
 
 __all__ = ["build_base"]
 
@@ -198,4 +200,5 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     start_with_numbers(model.language, tokenizer.numbers(), seed=seed + 1)
     corpus = _corpus(config, world, seed)
     for stage in config.language:
-        model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed)
+        spread = TeamSpread(device=own_device())
+        model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed, spread=spread)

@@ -23,6 +23,8 @@ from mimovl.pipeline.progress import PartOf
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
 from mimovl.train.checkpoint import is_finished
+from mimovl.train.distributed import own_device
+from mimovl.train.spread import TeamSpread
 from mimovl.types import Sample
 
 __all__ = ["ENDLESS", "learn_to_read"]
@@ -81,7 +83,8 @@ def learn_to_read(
                 turns=config.turns,
             )
             reader.guide_attention(plain.tokenizer, stage.guide)
-            train_stage(reader, processor, samples, stage, out, seed=seed, progress=shown, team=team)
+            spread = TeamSpread(team, device=own_device())
+            train_stage(reader, processor, samples, stage, out, seed=seed, progress=shown, spread=spread)
         before += stage.steps
     return folder / config.reading[-1].name / "model"
 

@@ -19,6 +19,7 @@ from mimovl.model import VisionLanguageModel, build_model, preset
 from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
 from mimovl.train import MetricsLog, Optimizer, learning_rate_factor
 from mimovl.train.checkpoint import resume_training, save_training
+from mimovl.train.distributed import own_device
 from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets
 
 __all__ = ["VOCABULARY", "vision_worker"]
@@ -51,6 +52,9 @@ def train_vision(
     tower = model.vision
     torch.manual_seed(seed)
     head = AttributeHead(model.config.vision.hidden_size, VOCABULARY)
+    device = own_device()
+    for part in (tower, head):
+        part.to(device)
     rates = {"vision": config.learning_rate, "head": config.head_learning_rate}
     optimizer = Optimizer({"vision": tower, "head": head}, rates, config.optimizer)
     modules: dict[str, nn.Module] = {"vision": tower, "head": head}
@@ -60,7 +64,7 @@ def train_vision(
     with closing(MetricsLog(out / "metrics.jsonl", step=step)) as log:
         while step < config.steps:
             patches, grid, targets = next(batches)
-            loss, accuracy = head(tower(patches, grid), targets)
+            loss, accuracy = head(tower(patches.to(device), grid.to(device)), targets.to(device))
             loss.backward()
             factor = learning_rate_factor(
                 step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final
@@ -79,7 +83,7 @@ def train_vision(
             if time.monotonic() - saved > config.save_seconds and step < config.steps:
                 save_training(out, modules, optimizer, {"step": step})
                 saved = time.monotonic()
-    torch.save(tower.state_dict(), out / "vision.partial")
+    torch.save(tower.to("cpu").state_dict(), out / "vision.partial")
     (out / "vision.partial").replace(out / "vision.pt")
 
 

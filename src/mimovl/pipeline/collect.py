@@ -12,9 +12,9 @@ from typing import Any, cast
 from mimovl.data import Processor, open_folder
 from mimovl.errors import DataError, UsageError
 from mimovl.generate import Engine
-from mimovl.model import load_checkpoint, read_config
+from mimovl.model import read_config
 from mimovl.pipeline.collect_config import CollectRecipe, ModelSource
-from mimovl.pipeline.evaluate import checkpoint_fingerprint
+from mimovl.pipeline.evaluate import checkpoint_fingerprint, load_to_answer
 from mimovl.pipeline.progress import Display
 from mimovl.preference import collect_preferences
 from mimovl.preference.collect import CollectSettings
@@ -62,7 +62,7 @@ class LazyModel:
 
     def _load(self) -> Generate:
         if path := self.source.checkpoint:
-            return Engine(load_checkpoint(path), Processor.load(path))
+            return Engine(load_to_answer(path), Processor.load(path))
         model = load_object(self.source.load, f"{self.field}.load")(**self.source.arguments)
         if not callable(getattr(model, "generate", None)):
             raise UsageError(

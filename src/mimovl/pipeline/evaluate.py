@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mimovl.curate.world import WorldConfig
 from mimovl.data import Processor
 from mimovl.errors import UsageError
@@ -20,6 +22,7 @@ from mimovl.pipeline.data import heldout_questions
 from mimovl.pipeline.progress import Display, StepProgress
 from mimovl.store import Dataset
 from mimovl.team import ALONE, Team
+from mimovl.train.distributed import own_device
 from mimovl.types import Sample
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "evaluate_checkpoint",
     "evaluate_step",
     "is_evaluated",
+    "load_to_answer",
 ]
 
 HELDOUT_SEED = 1
@@ -104,6 +108,12 @@ def is_evaluated(out: Path, checkpoint: Path, *, sampled: bool = False) -> bool:
     return str(known["fingerprint"]).rpartition(" ")[2] == checkpoint_fingerprint(checkpoint)
 
 
+def load_to_answer(folder: Path | str) -> VisionLanguageModel:
+    """A checkpoint to be asked: on this process's GPU in bfloat16, where there is one, else in float32."""
+    device = own_device()
+    return load_checkpoint(folder, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16, device=device)
+
+
 def checkpoint_fingerprint(folder: Path) -> str:
     """A hash of a checkpoint's configuration and weights."""
     digest = hashlib.sha256((folder / "config.json").read_bytes())
@@ -141,7 +151,7 @@ def evaluate_checkpoint(
         CheckpointError: the checkpoint cannot be loaded.
         UsageError: no question is left, or a task is unknown.
     """
-    model, processor = load_checkpoint(checkpoint), Processor.load(checkpoint)
+    model, processor = load_to_answer(checkpoint), Processor.load(checkpoint)
     samples = list(Dataset.open(dataset)) if dataset else _world_questions()
     known = sorted({sample.task for sample in samples})
     if unknown := [task for task in tasks or () if task not in known]:

@@ -1,8 +1,9 @@
-"""What the stages of a run draw from: one dataset made or imported by the run, or folders that samples stream from."""
+"""What a run draws from: one dataset made or imported by it, or folders to stream from, and questions for its MORL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mimovl.store import Dataset
 from mimovl.train import StageConfig
 from mimovl.types import Sample
 
-__all__ = ["IndexedSamples", "check_mixture", "training_samples"]
+__all__ = ["IndexedSamples", "Prompts", "check_mixture", "training_samples"]
 
 
 class IndexedSamples:
@@ -39,6 +40,34 @@ class IndexedSamples:
     def __getstate__(self) -> dict[str, Any]:
         """A process that reads ahead needs no sources."""
         return {**vars(self), "sources": []}
+
+
+class Prompts(Sequence[Sample]):
+    """Questions for reinforcement learning, of one or more datasets; a sample's last answer is left out.
+
+    Args:
+        folders: of datasets.
+
+    Raises:
+        DataError: a folder is no dataset.
+    """
+
+    def __init__(self, folders: Iterable[Path | str]) -> None:
+        self._places = [(dataset, n) for dataset in map(Dataset.open, folders) for n in range(len(dataset))]
+        self.tasks = [dataset.records[number].task for dataset, number in self._places]
+        """Of each."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        dataset, number = self._places[index]
+        sample = dataset[number]
+        if sample.messages and sample.messages[-1].role == "assistant":
+            return replace(sample, messages=sample.messages[:-1])
+        return sample
 
 
 def training_samples(config: DataConfig, folder: Path, stage: StageConfig) -> IndexedSamples | SampleFolders:

@@ -2,6 +2,7 @@
 
     mimovl rl RECIPE --out DIR                                              after mimovl train RECIPE --out DIR
     mimovl rl RECIPE --out DIR --start CHECKPOINT                           from a checkpoint of any origin
+    mimovl rl RECIPE --out DIR --ray auto --engines 8 --reward-workers 16   spread over a Ray cluster
 
 The folders are those of ``mimovl run``, which goes on with evaluation and report where this ends.
 """
@@ -9,21 +10,31 @@ The folders are those of ``mimovl run``, which goes on with evaluation and repor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mimovl.errors import UsageError
-from mimovl.model import load_checkpoint
-from mimovl.pipeline.assets import embedded_base
-from mimovl.pipeline.run import Runner, begin, work
+from mimovl.pipeline.begin import begin
+from mimovl.pipeline.launch import launch
+from mimovl.pipeline.progress import StepProgress
+from mimovl.pipeline.run import Runner, Step, work
 from mimovl.recipe import Recipe
-from mimovl.team import Team, run_team
+from mimovl.rl import RLConfig
+from mimovl.rl.cluster import Places, joined_cluster, train_on_ray
+from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import is_finished
 
-__all__ = ["reinforce"]
+__all__ = ["Places", "reinforce"]
 
 
 def reinforce(
-    recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = (), *, start: Path | str | None = None
+    recipe_path: Path | str,
+    out: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    start: Path | str | None = None,
+    cluster: str | None = None,
+    places: Places | None = None,
 ) -> Path:
     """Do a recipe's reinforcement learning, or what is left of it.
 
@@ -32,21 +43,33 @@ def reinforce(
         out: folder of the run.
         overrides: ``a.b=value`` over the file.
         start: begin from this checkpoint; the recipe kept with the run then has no stages.
+        cluster: address of a Ray cluster that does it: ``auto`` for the one this machine is in, ``local`` for one of
+            this machine alone.
+        places: what the cluster gives to it.
 
     Returns:
         The report.
 
     Raises:
         RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
-        UsageError: it has no section ``rl``, or a stage before it is not finished.
+        UsageError: it has no section ``rl``, a stage before it is not finished, or there is no such cluster.
         CheckpointError: the checkpoint it starts from cannot be used.
+        MissingExtraError: a cluster is asked for, and the ``ray`` extra is not installed.
     """
     if start is not None:
         overrides = [*overrides, "stages=[]", "evaluate.after=[]", "evaluate.questions={}", f"start={start}"]
-    recipe, folder = begin(recipe_path, out, overrides)
+    check = partial(_has_rl, recipe_path)
+    if cluster is None:
+        return launch(_reinforce, recipe_path, out, overrides, check=check)
+    recipe, folder = begin(recipe_path, out, overrides, check)
+    places = places or Places()
+    with joined_cluster(cluster, places):
+        return work(ALONE, recipe, folder, partial(OnRay, places=places))
+
+
+def _has_rl(path: Path | str, recipe: Recipe) -> None:
     if recipe.rl is None:
-        raise UsageError(f"{recipe_path} has no section rl; nothing to do")
-    return run_team(recipe.workers, _reinforce, (recipe, folder))
+        raise UsageError(f"{path} has no section rl; nothing to do")
 
 
 def _reinforce(team: Team, recipe: Recipe, folder: Path) -> Path:
@@ -68,8 +91,19 @@ class Reinforcement(Runner):
                     f"{step.folder} is not finished: mimovl train does the stages; --start CHECKPOINT begins elsewhere"
                 )
             before = step.checkpoint
-        self._data()
-        self._check_mixtures()
-        before = before or self._start() or embedded_base().folder
-        step = self._next(recipe.rl.name)
-        self._reinforce(recipe.rl, step, load_checkpoint(before), self._processor(before))
+        start = self._prepare()
+        assert start
+        self._reinforce(recipe.rl, self._next(recipe.rl.name), before or start)
+
+
+class OnRay(Reinforcement):
+    """The same, placed over a cluster."""
+
+    def __init__(self, *arguments: object, places: Places) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.places = places
+
+    def _train_policy(self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None) -> None:
+        train_on_ray(
+            before, self._prompts(), config, step.folder, self.places, seed=self.recipe.seed, progress=progress
+        )

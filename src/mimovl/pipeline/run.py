@@ -9,13 +9,11 @@ manifest), an unfinished one by its resume point, an evaluation by the answers i
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +21,37 @@ import torch
 
 from mimovl import __version__
 from mimovl.data import Processor, SampleFolders
-from mimovl.errors import RecipeError
 from mimovl.evaluate import MedianBaseline, evaluate
-from mimovl.model import VisionLanguageModel, build_model, load_checkpoint
+from mimovl.model import VisionLanguageModel, build_model, load_checkpoint, save_checkpoint
 from mimovl.model.hf_checkpoint import read_config, read_side_files
 from mimovl.pipeline.assets import embedded_base
 from mimovl.pipeline.base import build_base
 from mimovl.pipeline.data import asked_in_training, build_datasets, is_built
-from mimovl.pipeline.evaluate import evaluate_step, is_evaluated
-from mimovl.pipeline.inputs import check_mixture, training_samples
+from mimovl.pipeline.evaluate import evaluate_step, is_evaluated, load_to_answer
+from mimovl.pipeline.inputs import Prompts, check_mixture, training_samples
+from mimovl.pipeline.launch import launch
 from mimovl.pipeline.progress import Display, StepProgress
-from mimovl.pipeline.same_recipe import same_recipe
-from mimovl.pipeline.sources import check_sources
-from mimovl.recipe import Recipe, dump_recipe, load_recipe, recipe_hash
+from mimovl.pipeline.run_log import RunLog, quiet, timed_step
+from mimovl.recipe import Recipe, recipe_hash
 from mimovl.report import write_report
 from mimovl.rl import RLConfig, train_policy
+from mimovl.rl.placement import parameter_dtype
 from mimovl.store import Dataset
-from mimovl.team import Team, run_team
-from mimovl.train import Tracking, check_trackers, peak_memory_mb, train_stage
+from mimovl.team import Team
+from mimovl.train import StageConfig, Tracking, peak_memory_mb, train_stage
+from mimovl.train.blocks import arrange_blocks
 from mimovl.train.checkpoint import is_finished
+from mimovl.train.checkpoint_distributed import KEPT, DistributedCheckpoints
+from mimovl.train.distributed import Layout, StopRequest, own_device
+from mimovl.train.fsdp import ShardedSpread, needs_sharding
+from mimovl.train.spread import Spread, TeamSpread
 from mimovl.types import Sample
 
-__all__ = ["Runner", "begin", "run", "work"]
+__all__ = ["Runner", "Step", "run", "work"]
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
     """A step that ends in a checkpoint."""
 
     name: str
@@ -56,6 +59,7 @@ class _Step:
 
     @property
     def checkpoint(self) -> Path:
+        """Its folder."""
         return self.folder / "model"
 
 
@@ -71,30 +75,24 @@ def run(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ())
         The report.
 
     Raises:
-        RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
+        RecipeError: the recipe cannot be read, does not fit the number of processes, or ``out`` holds another run.
         CheckpointError: the checkpoint it starts from cannot be used.
         MissingExtraError: it asks for a tracker that is not installed.
         UsageError: it starts from the embedded base, and this installation has none.
+        Stopped: somebody asked for the end (SIGTERM); what is trained is saved.
     """
-    recipe, folder = begin(recipe_path, out, overrides)
-    return run_team(recipe.workers, work, (recipe, folder))
+    return launch(_run, recipe_path, out, overrides)
 
 
-def begin(recipe_path: Path | str, out: Path | str, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
-    """Read and check a recipe and keep it with the run; arguments and errors as of :func:`run`."""
-    loaded = load_recipe(recipe_path, overrides)
-    recipe, folder = loaded.recipe, Path(out)
-    _check_start(recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    same_recipe(folder, dump_recipe(loaded))
-    return recipe, folder
+def _run(team: Team, recipe: Recipe, folder: Path) -> Path:
+    return work(team, recipe, folder, Runner)
 
 
-def work(team: Team, recipe: Recipe, folder: Path, kind: type[Runner] | None = None) -> Path:
+def work(team: Team, recipe: Recipe, folder: Path, kind: Callable[..., Runner]) -> Path:
     """A run as one process of its team sees it; ``kind`` says which of its steps are done."""
     display = Display() if team.leads else None
-    log = _RunLog(folder, recipe) if team.leads else None
-    runner = (kind or Runner)(recipe, folder, display, log, team)
+    log = RunLog(folder, recipe) if team.leads else None
+    runner = kind(recipe, folder, display, log, team)
     if display is None or log is None:
         runner.run()
         team.gather(peak_memory_mb())
@@ -111,7 +109,7 @@ def work(team: Team, recipe: Recipe, folder: Path, kind: type[Runner] | None = N
 class Runner:
     """The steps of one run in order; every process of the team goes through all of them."""
 
-    def __init__(self, recipe: Recipe, folder: Path, display: Display | None, log: _RunLog | None, team: Team) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, display: Display | None, log: RunLog | None, team: Team) -> None:
         self.recipe = recipe
         self.folder = folder
         self.display = display
@@ -123,49 +121,114 @@ class Runner:
 
     def run(self) -> None:
         """Do every step that is not done."""
-        recipe, seed, team, tracking = self.recipe, self.recipe.seed, self.team, self.tracking
-        if self.display and any(stage.parallel or recipe.parallel for stage in recipe.stages):
-            self.display.line("parallel: mimovl train follows it; here stages are trained in float32, parameters whole")
+        recipe = self.recipe
+        before = self._prepare()
+        if before is None:
+            return
+        if self.log:
+            parts = build_model(read_config(before), device="meta").num_parameters()
+            self.log.update(model={"parameters": sum(parts.values()), **parts})
+        if recipe.evaluate.median and self.team.leads:
+            self._evaluate_median()
+        if recipe.evaluate.start:
+            self._evaluate("0-start", "start", before)
+        before = self._stages(before, evaluated=True)
+        if recipe.rl:
+            step = self._next(recipe.rl.name)
+            self._reinforce(recipe.rl, step, before)
+            self._evaluate(step.folder.name, step.name, step.checkpoint, recipe.rl.temperature)
+
+    def _prepare(self) -> Path | None:
+        """Data and base, and the folder the first step starts from; None where there is none."""
+        recipe = self.recipe
+        for stage in recipe.stages:
+            parallel = recipe.parallel_of(stage)
+            Layout.of(parallel, stage, self.team.size, even=needs_sharding(parallel))
         self._data()
         self._check_mixtures()
         start = self._start()
-        if not recipe.stages and not recipe.rl:
-            return
-        model, processor, origin = self._load(start)
-        if self.log:
-            parts = model.num_parameters()
-            self.log.update(model={"parameters": sum(parts.values()), **parts})
-        if recipe.evaluate.median and team.leads:
-            self._evaluate_median()
-        if recipe.evaluate.start:
-            self._evaluate("0-start", "start", origin, model, processor)
+        return self._first_folder(start) if recipe.stages or recipe.rl else None
+
+    def _stages(self, before: Path, *, evaluated: bool) -> Path:
+        """Train every stage that is not done, from the folder of the one before; the last one's folder."""
+        recipe, team = self.recipe, self.team
         for number, stage in enumerate(recipe.stages, 1):
             step = self._next(stage.name)
-            title, finished = f"stage {self.number} {stage.name}", is_finished(step.folder)
-            with self._timed(step.folder.name, title, finished=finished) as progress:
-                samples = training_samples(recipe.data, self._training_data(), stage)
-                options: dict[str, Any] = dict(seed=seed, progress=progress, team=team, tracking=tracking)
-                model = train_stage(model, processor, samples, stage, step.folder, **options)
-            temperature = recipe.rl.temperature if recipe.rl and number == len(recipe.stages) else 0.0
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, temperature)
-        if recipe.rl:
-            step = self._next(recipe.rl.name)
-            model = self._reinforce(recipe.rl, step, model, processor)
-            self._evaluate(step.folder.name, step.name, step.checkpoint, model, processor, recipe.rl.temperature)
+            title, finished = f"stage {self.number} {stage.name}", team.broadcast(is_finished(step.folder))
+            with self._timed(step.folder.name, title, finished=finished) as progress, StopRequest() as stop:
+                if not finished:
+                    spread = self._spread(stage, before, stop)
+                    train_stage(
+                        self._empty(before) if isinstance(spread, ShardedSpread) else load_checkpoint(before),
+                        self._processor(before),
+                        training_samples(recipe.data, self._training_data(), stage),
+                        stage,
+                        step.folder,
+                        seed=recipe.seed,
+                        progress=progress,
+                        spread=spread,
+                        tracking=self.tracking,
+                    )
+            before = step.checkpoint
+            if evaluated:
+                temperature = recipe.rl.temperature if recipe.rl and number == len(recipe.stages) else 0.0
+                self._evaluate(step.folder.name, step.name, before, temperature)
+        return before
 
-    def _reinforce(
-        self, config: RLConfig, step: _Step, model: VisionLanguageModel, processor: Processor
-    ) -> VisionLanguageModel:
-        title, finished = f"stage {self.number} {config.name}", is_finished(step.folder)
+    def _spread(self, stage: StageConfig, weights: Path, stop: StopRequest) -> Spread:
+        """How the recipe wants the stage to be spread over the processes there are."""
+        parallel, device = self.recipe.parallel_of(stage), own_device()
+        checkpoints = DistributedCheckpoints(self.team, keep=stage.keep or KEPT)
+        if needs_sharding(parallel):
+            return ShardedSpread(
+                self.team,
+                parallel,
+                stage,
+                device=device,
+                weights=weights,
+                checkpoints=checkpoints,
+                seed=self.recipe.seed,
+                stop_asked=lambda: stop.asked,
+                tell=self._say,
+            )
+        arrange = partial(arrange_blocks, parallel=parallel, device=device, tell=self._say)
+        return TeamSpread(self.team, checkpoints, stop_asked=lambda: stop.asked, device=device, arrange=arrange)
+
+    def _empty(self, folder: Path) -> VisionLanguageModel:
+        """A model of the folder's shape that takes no memory yet."""
+        model = build_model(read_config(folder), device="meta")
+        model.side_files = read_side_files(folder)
+        return model
+
+    def _say(self, text: str) -> None:
+        """A line for people, from the leader."""
+        if self.display:
+            self.display.line(text)
+        elif self.team.leads:
+            print(text, file=sys.stderr)
+
+    def _reinforce(self, config: RLConfig, step: Step, before: Path) -> None:
+        """Reinforcement learning, if it is not done."""
+        title, finished = f"stage {self.number} {config.name}", self.team.broadcast(is_finished(step.folder))
         with self._timed(step.folder.name, title, finished=finished) as progress:
-            prompts = Dataset.open(self.folder / "data" / "prompts")
-            options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, team=self.team)
-            options |= dict(tracking=self.tracking, heldout=self._watched())
-            return train_policy(model, processor, prompts, config, step.folder, **options)
+            if not finished:
+                self._train_policy(config, step, before, progress)
 
-    def _next(self, name: str) -> _Step:
+    def _train_policy(self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None) -> None:
+        model = load_checkpoint(before, dtype=parameter_dtype(config.parallel), device=own_device())
+        options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, team=self.team)
+        options |= dict(tracking=self.tracking, heldout=self._watched())
+        train_policy(model, self._processor(before), self._prompts(), config, step.folder, **options)
+
+    def _prompts(self) -> Prompts:
+        """What reinforcement learning asks."""
+        data = self.recipe.data
+        own = self._training_data() if data.imported else self.folder / "data" / "prompts"
+        return Prompts(data.prompt_folders or [own])
+
+    def _next(self, name: str) -> Step:
         self.number += 1
-        return _Step(name, self.folder / f"{self.number}-{name}")
+        return Step(name, self.folder / f"{self.number}-{name}")
 
     def _timed(self, key: str, title: str, *, finished: bool = False) -> AbstractContextManager[StepProgress | None]:
         """A step on the display and in the log; one that was finished before keeps its old time."""
@@ -174,7 +237,7 @@ class Runner:
         if finished:
             self.display.line(f"{title:<22} done before")
             return nullcontext()
-        return _timed_step(self.display, self.log, key, title)
+        return timed_step(self.display, self.log, key, title)
 
     def _training_data(self) -> Path:
         imported = self.recipe.data.imported
@@ -203,7 +266,7 @@ class Runner:
                 self.folder / "data",
                 seed=self.recipe.seed,
                 recipe_hash=recipe_hash(self.recipe),
-                advance=progress.update if progress else _quiet,
+                advance=progress.update if progress else quiet,
                 team=self.team,
             )
         if self.log:
@@ -222,8 +285,7 @@ class Runner:
             for stage in recipe.stages:
                 check_mixture(f"stage {stage.name}", stage.mixture, sources, seed=seed)
         if recipe.rl:
-            tasks = [record.task for record in Dataset.open(self.folder / "data" / "prompts").records]
-            check_mixture(recipe.rl.name, recipe.rl.tasks, tasks, seed=seed)
+            check_mixture(recipe.rl.name, recipe.rl.tasks, self._prompts().tasks, seed=seed)
 
     def _start(self) -> Path | None:
         """The checkpoint the stages start from; None for the embedded base."""
@@ -242,18 +304,23 @@ class Runner:
             return folder / "model"
         return Path(recipe.start) if recipe.start != "embedded" else None
 
-    def _load(self, start: Path | None) -> tuple[VisionLanguageModel, Processor, Path]:
-        """The model to train, its processor and folder: a checkpoint, or the base parts with a fresh projector."""
+    def _first_folder(self, start: Path | None) -> Path:
+        """The folder the first step starts from; one of the run's own where a new projector is drawn."""
         if start is None:
             base = embedded_base()
             if self.log:
                 self.log.update(base={"recipe_hash": base.recipe_hash})
             start = base.folder
-        model = load_checkpoint(start)
-        if self.recipe.fresh_projector:
+        if not self.recipe.fresh_projector:
+            return start
+        first = self.folder / "start" / "model"
+        if self.team.leads and not (first / "config.json").is_file():
+            model = load_checkpoint(start)
             fresh = build_model(model.config, seed=self.recipe.seed)
             model.projector.load_state_dict(fresh.projector.state_dict())
-        return model, self._processor(start), start
+            save_checkpoint(model, first, side_files=self._processor(start).files())
+        self.team.wait()
+        return first
 
     def _processor(self, folder: Path) -> Processor:
         processor = Processor.from_files(read_side_files(folder), read_config(folder), where=str(folder))
@@ -261,15 +328,7 @@ class Runner:
             processor = replace(processor, image=replace(processor.image, max_pixels=limit))
         return processor
 
-    def _evaluate(
-        self,
-        folder: str,
-        step: str,
-        checkpoint: Path,
-        model: VisionLanguageModel,
-        processor: Processor,
-        temperature: float = 0.0,
-    ) -> None:
+    def _evaluate(self, folder: str, step: str, checkpoint: Path, temperature: float = 0.0) -> None:
         settings = self.recipe.evaluate
         heldout = self._heldout_data()
         if (settings.after and step not in (*settings.after, "start")) or settings.questions.get(step) == 0:
@@ -278,11 +337,14 @@ class Runner:
             return
         out = self.folder / "evaluate" / folder
         sampled = temperature > 0 and settings.sampled is not None
-        finished = self.team.leads and is_evaluated(out, checkpoint, sampled=sampled)
+        finished = self.team.broadcast(self.team.leads and is_evaluated(out, checkpoint, sampled=sampled))
         with self._timed(f"evaluate {folder}", f"evaluate {step}", finished=finished) as progress:
+            if finished:
+                return
+            model, processor = load_to_answer(checkpoint), self._processor(checkpoint)
             options: dict[str, Any] = dict(step=step, progress=progress, team=self.team, temperature=temperature)
             evaluate_step(model, processor, checkpoint, heldout, out, settings, **options)
-        if self.team.leads and not finished:
+        if self.team.leads:
             write_report(self.folder)
 
     def _evaluate_median(self) -> None:
@@ -293,82 +355,3 @@ class Runner:
         with self._timed("evaluate 0-median", "evaluate median"):
             baseline = MedianBaseline(asked_in_training(Dataset.open(self._training_data())))
             evaluate(baseline, list(Dataset.open(self._heldout_data())), None, out, modes=self.recipe.evaluate.modes)
-
-
-def _quiet(done: float, total: float, text: str) -> None:
-    """Show nothing."""
-
-
-@contextmanager
-def _timed_step(display: Display, log: _RunLog, key: str, title: str) -> Iterator[StepProgress]:
-    """A step on the display, and its seconds in the log once it is done."""
-    started = time.monotonic()
-    with display.step(title) as progress:
-        yield progress
-    log.add_seconds(key, time.monotonic() - started)
-
-
-class _RunLog:
-    """run.json: what ran, where, how long. Times add up over resumed runs."""
-
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.path = folder / "run.json"
-        self.data: dict[str, Any] = {}
-        if self.path.is_file():
-            self.data = json.loads(self.path.read_text(encoding="utf-8"))
-        self.data.setdefault("started", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-        self.data.setdefault("seconds", {})
-        self.update(
-            name=recipe.name,
-            purpose=recipe.purpose,
-            mimovl=__version__,
-            torch=str(torch.__version__),
-            python=platform.python_version(),
-            machine=_machine(),
-        )
-
-    def update(self, **values: Any) -> None:
-        """Set entries and write the file."""
-        self.data.update(values)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(self.path)
-
-    def add_seconds(self, key: str, seconds: float) -> None:
-        """Count time towards a step."""
-        self.data["seconds"][key] = round(self.data["seconds"].get(key, 0.0) + seconds, 2)
-        self.update()
-
-    def finish(self, peak_memory_mb: float) -> None:
-        """Everything is done; the memory is that of all processes together."""
-        self.data.setdefault("finished", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-        self.update(peak_memory_mb=max(peak_memory_mb, self.data.get("peak_memory_mb", 0.0)))
-
-
-def _machine() -> dict[str, Any]:
-    """Processor, cores and memory, as far as the system tells."""
-    cpu, memory = platform.processor() or platform.machine(), 0.0
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                cpu = line.partition(":")[2].strip()
-                break
-        memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 1024**2
-    except (OSError, ValueError, IndexError):
-        pass
-    return {"cpu": cpu, "cores": os.cpu_count() or 1, "memory_gb": round(memory, 1), "system": sys.platform}
-
-
-def _check_start(recipe: Recipe) -> None:
-    """Refuse, before anything is made, what would stop the run when its data is made or its stages are trained."""
-    check_trackers(recipe.tracking)
-    if not recipe.stages and not recipe.rl:
-        return
-    check_sources(recipe.data.sources or {})
-    if not recipe.base:
-        read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
-    if recipe.rl and (recipe.data.imported or not any(recipe.data.prompts.values())):
-        raise RecipeError(
-            f"{recipe.rl.name} has no prompts; give data.prompts items of sources with the tasks it names"
-            + (", which imported data cannot do yet" if recipe.data.imported else "")
-        )

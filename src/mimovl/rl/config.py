@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
 from mimovl.rl.monitors.config import MonitorsConfig
+from mimovl.rl.placement import check_placement
 from mimovl.rl.reward_scale import ScaleName
 from mimovl.rl.rewards import RewardsConfig
 from mimovl.rl.rollout_config import RolloutConfig
 from mimovl.rl.task_gradients import InterferenceConfig
 from mimovl.train.config import OptimizerConfig, PartName
+from mimovl.train.parallel_config import ParallelConfig
 from mimovl.train.spikes import SpikeConfig
 
 __all__ = ["Normaliser", "RLConfig", "VanillaConfig"]
@@ -104,6 +106,9 @@ class RLConfig(RecipeModel):
     """Watches over the known failures; unset: all but held-out, with their default thresholds."""
     spikes: SpikeConfig | None = None
     """What to do about a gradient that is no number or far too high; unset: stop at the one, log the other."""
+    parallel: ParallelConfig | None = None
+    """Precision of the policy, and what its blocks keep (rl/placement.py); unset: float32, everything kept. The top's
+    is that of the stages."""
     save_seconds: float = Field(default=30.0, gt=0)
     """A checkpoint to resume from is written at least this often."""
 
@@ -113,6 +118,10 @@ class RLConfig(RecipeModel):
             raise ValueError(f"{self.name} trains {missing[0]} but gives it no learning_rate")
         if idle := [part for part in self.learning_rate if part not in self.train]:
             raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
+        if self.parallel:
+            check_placement(self.parallel, self.optimizer)
+            if self.interference and self.parallel.gradient_dtype != self.parallel.parameter_dtype:
+                raise ValueError("interference reads gradients in their parameters' type; set gradient_dtype like it")
         if unknown := [task for task in self.thinking if task not in self.tasks]:
             raise ValueError(f"thinking names task {unknown[0]}, which is not among tasks")
         for task, budget in (self.budgets or {}).items():

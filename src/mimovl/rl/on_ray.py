@@ -1,20 +1,16 @@
-"""Trainer, rollout engines and reward workers placed over a cluster by Ray, with lost workers replaced.
-
-    ray.init()
-    train_on_ray(checkpoint, prompts, config, out, engines=8, reward_workers=16)
+"""Rollout engines and reward workers placed over a cluster by Ray, with lost ones replaced.
 
 The engines are the embedded one, each in an actor; an answer is a function of its request and the parameters, so
 the groups of an actor that is lost are asked of its successor and come out the same. A reward worker that is lost is
-replaced and asked again: rewards are pure. The trainer is a task that Ray starts again if it is lost, and it goes on
-from its resume point and rollout queue; ``out`` must be the same folder on every machine it may run on.
+replaced and asked again: rewards are pure.
 """
 
 from __future__ import annotations
 
+import copy
 import queue
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,13 +18,12 @@ import torch
 from mimovl.data import Processor
 from mimovl.errors import DataError, MimovlError, MissingExtraError
 from mimovl.generate import Engine, Finished, RequestError
-from mimovl.model import VisionLanguageModel, load_checkpoint
-from mimovl.reward import RewardRouter, Rewards
-from mimovl.rl.config import RLConfig
-from mimovl.rl.trainer import train_policy
+from mimovl.model import VisionLanguageModel
+from mimovl.reward import Rewards
+from mimovl.train.distributed import own_device
 from mimovl.types import Completion, Request, Sample, Verdict
 
-__all__ = ["RayEngine", "RayRewards", "train_on_ray"]
+__all__ = ["RayEngine", "RayRewards", "ray_library"]
 
 MOMENT = 0.05
 """Seconds of work between two looks at what an actor has done."""
@@ -41,7 +36,7 @@ class EngineActor:
 
     def __init__(self, model: VisionLanguageModel, processor: Processor, slots: int, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.engine = Engine(model, processor, slots=slots)
+        self.engine = Engine(model.to(own_device()), processor, slots=slots)
         self.tickets: dict[int, int] = {}
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -103,12 +98,12 @@ class RayEngine:
         options: Mapping[str, Any] | None = None,
         threads: int = 1,
     ) -> None:
-        self._ray = _ray()
+        self._ray = ray_library()
         self.slots = slots
         self.redone = 0
         """Groups asked again because an actor was lost."""
         self._kind = self._ray.remote(EngineActor).options(**(options or {"num_cpus": 1}))
-        # A model holds no more than its state needs to be sent.
+        model = model if model.device.type == "cpu" else copy.deepcopy(model).to("cpu")
         self._made = self._ray.put((model, processor))
         self._each = (-(-slots // engines), threads)
         self._state: Any = None
@@ -246,7 +241,7 @@ class RayRewards:
     """
 
     def __init__(self, rewards: Rewards, *, workers: int, options: Mapping[str, Any] | None = None) -> None:
-        self._ray = _ray()
+        self._ray = ray_library()
         self._rewards = rewards
         self._kind = self._ray.remote(RewardActor).options(**(options or {"num_cpus": 1}))
         self._free: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -280,75 +275,18 @@ class RayRewards:
         raise MimovlError(f"{LOSSES} reward workers in a row were lost with samples like {samples[0].id!r}")
 
 
-def train_on_ray(
-    checkpoint: Path,
-    prompts: Sequence[Sample],
-    config: RLConfig,
-    out: Path,
-    *,
-    engines: int,
-    reward_workers: int,
-    router: RewardRouter | None = None,
-    seed: int = 0,
-    engine_options: Mapping[str, Any] | None = None,
-    trainer_options: Mapping[str, Any] | None = None,
-) -> None:
-    """``train_policy`` as a task of the cluster, its engines and rewards as actors; returns when ``out`` is done.
-
-    Args:
-        checkpoint: where the policy starts.
-        prompts: see ``train_policy``; so are config, out and seed.
-        config: what to do.
-        out: the step's folder, the same wherever the trainer may run.
-        engines: rollout engines.
-        reward_workers: groups rewarded at once.
-        router: rewards; by task and gold if None.
-        seed: fixes prompts and sampling.
-        engine_options: of each engine, as for ``ray.remote``; a processor each by default.
-        trainer_options: of the trainer; by default a processor, and three more starts if it is lost.
-
-    Raises:
-        MissingExtraError: the ``ray`` extra is not installed.
-        MimovlError: whatever the training raises.
-    """
-    ray = _ray()
-    options = {"num_cpus": 1, "max_retries": 3, **(trainer_options or {})}
-    task = ray.remote(_train).options(**options)
-    given = (checkpoint, list(prompts), config, out, engines, reward_workers, router, seed, engine_options)
-    try:
-        ray.get(task.remote(*given))
-    except ray.exceptions.RayTaskError as error:
-        raise getattr(error, "cause", None) or error from None
-
-
-def _train(
-    checkpoint: Path,
-    prompts: Sequence[Sample],
-    config: RLConfig,
-    out: Path,
-    engines: int,
-    reward_workers: int,
-    router: RewardRouter | None,
-    seed: int,
-    engine_options: Mapping[str, Any] | None,
-) -> None:
-    """The trainer's task."""
-    model, processor = load_checkpoint(checkpoint), Processor.load(checkpoint)
-    rollouts = RayEngine(model, processor, engines=engines, slots=config.slots, options=engine_options)
-    rewards = RayRewards(router or RewardRouter(), workers=reward_workers)
-    try:
-        train_policy(model, processor, prompts, config, out, router=rewards, rollouts=rollouts, seed=seed)
-    finally:
-        rollouts.close()
-
-
 def _process(actor: object) -> int:
     import os
 
     return os.getpid()
 
 
-def _ray() -> Any:
+def ray_library() -> Any:
+    """Ray.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import ray
     except ImportError:

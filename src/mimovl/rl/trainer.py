@@ -29,6 +29,7 @@ from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.ledger import Failure
 from mimovl.rl.monitors import MonitorsConfig, Watch
+from mimovl.rl.placement import place_policy
 from mimovl.rl.prompts import PromptSource
 from mimovl.rl.queue_state import load_queue, save_queue
 from mimovl.rl.reward_queue import ThreadedRewards
@@ -105,12 +106,12 @@ def train_policy(
         UsageError: a reward service refuses, or does not answer.
     """
     if is_finished(out):
-        return load_checkpoint(out / "model")
+        return load_checkpoint(out / "model", dtype=model.dtype, device=model.device)
     source = PromptSource(prompts, config, seed=seed)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}
     rates = {str(part): rate for part, rate in config.learning_rate.items()}
-    optimizer = Optimizer(trained, rates, config.optimizer, team=team)
+    optimizer = place_policy(model, trained, rates, config.optimizer, config.parallel, team=team, seed=seed)
     reference = build_reference(model, config)  # before a resume point changes the parameters
     counters = _Counters(**(resume_training(out, {"model": model}, optimizer) or {}))
     spikes = SpikeWatch(config.spikes or SpikeConfig(), out, team.leads, **counters.spikes)

@@ -129,7 +129,7 @@ def _step(
         measured = by_task.finish()
     else:
         measured = {}
-        team.sum_gradients(optimizer.parameters)
+        optimizer.total()
     gathered = team.gather((sums, tokens))
     names = dict.fromkeys(name for part, _ in gathered for name in part)
     total = {name: sum(part.get(name, 0.0) for part, _ in gathered) for name in names}

@@ -70,7 +70,7 @@ def arrange_blocks(
     if parallel.activation_checkpointing != "none":
         selective = parallel.activation_checkpointing == "selective"
         options: dict[str, Any] = {"context_fn": _selective} if selective else {}
-        wrap.append(lambda forward: partial(checkpoint, forward, use_reentrant=False, **options))
+        wrap.append(lambda forward: partial(_forgetful, forward, options))
     if parallel.compile:
         if reason := no_compiler(device):
             if tell:
@@ -80,6 +80,13 @@ def arrange_blocks(
     for block in [*model.vision.blocks, *model.language.layers]:
         for one in wrap:
             block.forward = one(block.forward)
+
+
+def _forgetful(forward: Callable[..., Any], options: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+    """Only where a backward pass will follow: not while answers are sampled."""
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **named)
+    return checkpoint(forward, *arguments, use_reentrant=False, **options, **named)
 
 
 def _selective() -> Any:

@@ -95,6 +95,16 @@ class Gradients:
             return self._sums.get(parameter)
         return None if parameter.grad is None else local(parameter.grad)
 
+    def always(self, parameter: torch.Tensor) -> torch.Tensor:
+        """A gradient; zeros, kept, where there is none yet."""
+        if self.dtype:
+            if parameter not in self._sums:
+                self._sums[parameter] = torch.zeros_like(local(parameter), dtype=self.dtype)
+            return self._sums[parameter]
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        return local(parameter.grad)
+
     def drop(self, parameter: torch.Tensor) -> None:
         """Forget a gradient."""
         self._sums.pop(parameter, None)
@@ -162,6 +172,14 @@ class RoundedAdamW(torch.optim.Optimizer):
                 value = kept.float() * (1 - group["lr"] * group["weight_decay"])
                 value.addcdiv_(new_mean, size, value=-group["lr"] / (1 - first**step))
                 self._noise.write(kept, value)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`; unlike torch's own, states keep their type."""
+        super().load_state_dict(state_dict)
+        parameters = (parameter for group in self.param_groups for parameter in group["params"])
+        for number, parameter in enumerate(parameters):
+            for name, value in state_dict["state"].get(number, {}).items():
+                self.state[parameter][name] = value.to(self.state[parameter][name].device, copy=True)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients."""

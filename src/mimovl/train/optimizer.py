@@ -69,6 +69,7 @@ class Optimizer:
         make: builds the inner optimizers from groups for AdamW and groups for Muon; unset for those of this process.
         clip: scales gradients down to a global norm and returns what it was; unset for torch's.
         norms: tells the norm of each part's gradients; unset where parameters hold whole ones.
+        total: replaces gradients by their sum over the team; unset where parameters hold them.
     """
 
     def __init__(
@@ -81,13 +82,14 @@ class Optimizer:
         make: Callable[[Groups, Groups], list[torch.optim.Optimizer]] | None = None,
         clip: Callable[[list[nn.Parameter], float], float] | None = None,
         norms: Callable[[Parts], dict[str, float]] | None = None,
+        total: Callable[[list[nn.Parameter]], None] | None = None,
     ) -> None:
         self.config = config
         self.peak = dict(learning_rate)
         self.parameters: list[nn.Parameter] = []
         self.names: dict[nn.Parameter, str] = {}
         """Part and name of each."""
-        self._clip, self._norms = clip or _clip, norms or _norms
+        self._clip, self._norms, self._total = clip or _clip, norms or _norms, total or team.sum_gradients
         matrices: Groups = []
         adamw: Groups = []
         seen: set[int] = set()
@@ -141,6 +143,10 @@ class Optimizer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def total(self) -> None:
+        """Replace every gradient by its sum over the team."""
+        self._total(self.parameters)
 
     def norms(self) -> dict[str, float]:
         """Norm of each part's gradients as they stand, before clipping."""

@@ -59,6 +59,10 @@ class PatchTargets:
         """Targets of several pictures end to end."""
         return PatchTargets({name: torch.cat([p.classes[name] for p in parts]) for name in parts[0].classes})
 
+    def to(self, device: torch.device) -> PatchTargets:
+        """On a device."""
+        return PatchTargets({name: classes.to(device) for name, classes in self.classes.items()})
+
 
 def patch_targets(
     frames: Iterable[Sequence[Region]],

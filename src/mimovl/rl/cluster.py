@@ -1,0 +1,162 @@
+"""A whole training placed over a Ray cluster: the trainer a task, engines and rewards its actors.
+
+    places = Places(engines=8, reward_workers=16)
+    with joined_cluster("auto", places):
+        train_on_ray(checkpoint, prompts, config, out, places)
+
+The trainer is started again if it is lost, and goes on from its resume point and rollout queue; ``out`` must be the
+same folder on every machine it may run on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mimovl.data import Processor
+from mimovl.errors import UsageError
+from mimovl.model import load_checkpoint
+from mimovl.reward import Rewards
+from mimovl.rl.config import RLConfig
+from mimovl.rl.on_ray import RayEngine, RayRewards, ray_library
+from mimovl.rl.placement import parameter_dtype
+from mimovl.rl.rewards import open_rewards
+from mimovl.rl.trainer import train_policy
+from mimovl.train import Progress
+from mimovl.train.distributed import own_device
+from mimovl.types import Sample
+
+__all__ = ["Places", "joined_cluster", "train_on_ray"]
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a cluster gives to a training."""
+
+    engines: int = 1
+    """Rollout engines."""
+    reward_workers: int = 8
+    """Groups rewarded at once."""
+    engine_options: Mapping[str, Any] = field(default_factory=lambda: {"num_cpus": 1})
+    """Of each engine, as for ``ray.remote``."""
+    trainer_options: Mapping[str, Any] = field(default_factory=lambda: {"num_cpus": 1})
+    """Of the trainer, which is started three more times if it is lost."""
+
+    def resources(self) -> dict[str, float]:
+        """Processors and GPUs of all together."""
+        return {
+            name: self.engines * self.engine_options.get(option, default)
+            + self.reward_workers * default
+            + self.trainer_options.get(option, default)
+            for name, option, default in (("CPU", "num_cpus", 1), ("GPU", "num_gpus", 0))
+        }
+
+
+@contextmanager
+def joined_cluster(address: str, places: Places) -> Iterator[None]:
+    """A Ray cluster, left again in the end.
+
+    Args:
+        address: of the cluster; ``auto`` for the one this machine is in, ``local`` for one of this machine alone.
+        places: what is going to be placed there.
+
+    Raises:
+        MissingExtraError: the ``ray`` extra is not installed.
+        UsageError: there is no cluster there, or it is too small; names both numbers.
+    """
+    ray, wanted = ray_library(), places.resources()
+    # On one machine processors are shared out as they come; a cluster keeps its own account of them.
+    processors = {"num_cpus": math.ceil(max(wanted["CPU"], os.cpu_count() or 1))} if address == "local" else {}
+    try:
+        ray.init(address, log_to_driver=False, logging_level="warning", **processors)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"--ray {address}: no Ray cluster answers there ({str(error).splitlines()[0]}); start one with ray start "
+            "--head, or use --ray local for this machine alone"
+        ) from None
+    try:
+        there = ray.cluster_resources()
+        for name, count in wanted.items():
+            if count > there.get(name, 0):
+                raise UsageError(
+                    f"--ray {address}: {places.engines} engines, {places.reward_workers} reward workers and the "
+                    f"trainer want {count:g} {name}s, the cluster has {there.get(name, 0):g}; place fewer, or add machines"
+                )
+        yield
+    finally:
+        ray.shutdown()
+
+
+def train_on_ray(
+    checkpoint: Path,
+    prompts: Sequence[Sample],
+    config: RLConfig,
+    out: Path,
+    places: Places,
+    *,
+    router: Rewards | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """``train_policy`` as a task of the cluster, its engines and rewards as actors; returns when ``out`` is done.
+
+    Args:
+        checkpoint: where the policy starts.
+        prompts: see ``train_policy``; so are config, out and seed.
+        config: what to do.
+        out: the step's folder, the same wherever the trainer may run.
+        places: on the cluster.
+        router: rewards; those that ``config.rewards`` asks for if None.
+        seed: fixes prompts and sampling.
+        progress: shows reward and time left, from what the trainer logs.
+
+    Raises:
+        MissingExtraError: the ``ray`` extra is not installed.
+        MimovlError: whatever the training raises.
+    """
+    ray = ray_library()
+    work = ray.remote(_train).options(**{"max_retries": 3, **places.trainer_options})
+    task = work.remote(checkpoint, prompts, config, out, places, router, seed)
+    while not ray.wait([task], timeout=1.0)[0]:
+        if progress:
+            _show(out, progress)
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise getattr(error, "cause", None) or error from None
+
+
+def _train(
+    checkpoint: Path,
+    prompts: Sequence[Sample],
+    config: RLConfig,
+    out: Path,
+    places: Places,
+    router: Rewards | None,
+    seed: int,
+) -> None:
+    """The trainer's task."""
+    processor = Processor.load(checkpoint)
+    model = load_checkpoint(checkpoint, dtype=parameter_dtype(config.parallel), device=own_device())
+    rollouts = RayEngine(model, processor, engines=places.engines, slots=config.slots, options=places.engine_options)
+    with closing(rollouts), open_rewards(config.rewards) as asked:
+        rewards: Rewards = asked  # a service is a place of its own
+        if router or not config.rewards:
+            rewards = RayRewards(router or asked, workers=places.reward_workers)
+        train_policy(model, processor, prompts, config, out, router=rewards, rollouts=rollouts, seed=seed)
+
+
+def _show(out: Path, progress: Progress) -> None:
+    """The last line that the trainer has logged."""
+    log = out / "metrics.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    with suppress(ValueError, IndexError):  # none yet, or caught in the middle of one
+        last = json.loads(lines[-1])
+        text = f"reward {last['reward']:.3f}  {last['tokens_per_second']:,.0f} tokens/s"
+        progress.update(last["step"], last["steps"], text)
