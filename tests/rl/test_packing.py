@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mimovl.rl import pack_groups
+from mimovl.rl import pack_groups, policy_terms
+from mimovl.rl.on_policy import on_policy_loss
 from mimovl.types import RolloutGroup
 from tests.rl import groups as made
 from tests.rl.groups import encoded
@@ -71,13 +72,28 @@ def test_shares_are_equal_within_what_they_are_normalised_by_and_sum_to_one(grou
     assert shares.tolist() == pytest.approx(expected)
 
 
-def test_a_group_is_never_split_and_none_is_left_out(groups) -> None:
-    packs = pack_groups(groups, encoded(groups), made.policy(), 64)
-    assert [(pack.first_group, pack.num_groups) for pack in packs] == [(n, 1) for n in range(5)]
-    several = pack_groups(groups, encoded(groups), made.policy(), 200)
-    assert 1 < len(several) < 5
-    assert sum(pack.num_groups for pack in several) == 5
-    assert [pack.first_group for pack in several] == [
-        sum(pack.num_groups for pack in several[:n]) for n in range(len(several))
-    ]
-    assert all(pack.batch.num_tokens <= 200 for pack in several if pack.num_groups > 1)
+def test_packs_keep_to_their_length_and_every_answer_is_in_one_of_them(groups) -> None:
+    whole = pack_groups(groups, encoded(groups), made.policy(), 100_000)
+    longest = max(
+        prompt.num_tokens + len(rollout.completion.tokens) - 1
+        for group, prompt in zip(groups, encoded(groups), strict=True)
+        for rollout in group.rollouts
+    )
+    for length in (longest, 200):
+        packs = pack_groups(groups, encoded(groups), made.policy(), length)
+        assert len(packs) > 1 and all(pack.batch.num_tokens <= length for pack in packs)
+        assert torch.equal(torch.cat([pack.targets for pack in packs]), whole[0].targets)
+        assert torch.equal(torch.cat([pack.shares for pack in packs]), whole[0].shares)
+    alone = pack_groups(groups, encoded(groups), made.policy(), 1)
+    assert [len(family.answers) for pack in alone for family in pack.families] == [1] * 20
+
+
+def test_a_group_that_is_split_gives_the_gradient_of_the_whole_one(groups) -> None:
+    gradients = []
+    for length in (100_000, 1):
+        model = made.policy()
+        for pack in pack_groups(groups, encoded(groups), model, length):
+            policy_terms(model, pack, torch.zeros(0, dtype=torch.long), on_policy_loss).loss.backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        assert (gradient - gradients[1][name]).norm() <= 1e-5 * gradient.norm() + 1e-9, name

@@ -84,9 +84,10 @@ def joined_cluster(address: str, places: Places) -> Iterator[None]:
         there = ray.cluster_resources()
         for name, count in wanted.items():
             if count > there.get(name, 0):
+                asked = f"{places.engines} engines, {places.reward_workers} reward workers and the trainer"
+                has = f"the cluster has {there.get(name, 0):g}"
                 raise UsageError(
-                    f"--ray {address}: {places.engines} engines, {places.reward_workers} reward workers and the "
-                    f"trainer want {count:g} {name}s, the cluster has {there.get(name, 0):g}; place fewer, or add machines"
+                    f"--ray {address}: {asked} want {count:g} {name}s, {has}; place fewer, or add machines"
                 )
         yield
     finally:

@@ -10,7 +10,7 @@ Legend: N tokens of a pack, M sampled tokens predicted in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,14 +19,14 @@ from mimovl.data import Encoded, collate
 from mimovl.model import VisionLanguageModel
 from mimovl.rl.config import Normaliser
 from mimovl.rl.shared_prefix import Family
-from mimovl.types import IGNORE_INDEX, PackedBatch, RolloutGroup
+from mimovl.types import IGNORE_INDEX, PackedBatch, Rollout, RolloutGroup
 
 __all__ = ["PolicyPack", "pack_groups"]
 
 
 @dataclass
 class PolicyPack:
-    """Whole groups laid end to end."""
+    """Groups laid end to end."""
 
     batch: PackedBatch
     families: list[Family]
@@ -40,9 +40,6 @@ class PolicyPack:
     """Part of the loss each token makes up, shape (M,); over a whole update they sum to 1."""
     sampled_logprobs: torch.Tensor
     """What the sampling engine recorded, shape (M,)."""
-    first_group: int
-    num_groups: int
-    """Which of the groups given are in this pack."""
 
 
 def pack_groups(
@@ -54,35 +51,58 @@ def pack_groups(
     num_groups: int | None = None,
     normaliser: Normaliser = "group",
 ) -> list[PolicyPack]:
-    """Lay groups into packs of about ``length`` tokens; a group is never split.
+    """Lay groups into packs of at most ``length`` tokens.
+
+    A group that is longer is split between its answers, with the prompt before each part: the gradient is a sum over
+    answers, so only the sharing of the prompt is lost. A single answer that is longer has a pack of its own.
 
     Args:
         groups: with advantages set.
         prompts: each group's encoded prompt.
         model: gives the token ids and merge size.
-        length: tokens of a pack; a single longer group has a pack of its own.
+        length: tokens of a pack.
         num_groups: groups of the whole update, if these are only some of them.
         normaliser: what each token's share in the loss is.
     """
     num_groups = num_groups or len(groups)
     packs: list[PolicyPack] = []
-    pending: list[tuple[RolloutGroup, Encoded]] = []
-    used = first = 0
-    for number, (group, prompt) in enumerate(zip(groups, prompts, strict=True)):
-        size = prompt.num_tokens + sum(len(rollout.completion.tokens) - 1 for rollout in group.rollouts)
-        if pending and used + size > length:
-            packs.append(_pack(pending, first, num_groups, normaliser, model))
-            pending, used, first = [], 0, number
-        pending.append((group, prompt))
-        used += size
+    pending: list[_Part] = []
+    used = 0
+    for group, prompt in zip(groups, prompts, strict=True):
+        for rollouts, size in _parts(group, prompt, length):
+            if pending and used + size > length:
+                packs.append(_pack(pending, num_groups, normaliser, model))
+                pending, used = [], 0
+            pending.append(_Part(group, prompt, rollouts))
+            used += size
     if pending:
-        packs.append(_pack(pending, first, num_groups, normaliser, model))
+        packs.append(_pack(pending, num_groups, normaliser, model))
     return packs
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A prompt with some of its answers."""
+
+    group: RolloutGroup
+    prompt: Encoded
+    rollouts: Sequence[Rollout]
+
+
+def _parts(group: RolloutGroup, prompt: Encoded, length: int) -> Iterator[tuple[Sequence[Rollout], int]]:
+    """As many answers as fit behind the prompt, at least one, with the tokens of both."""
+    start, used = 0, prompt.num_tokens
+    for number, rollout in enumerate(group.rollouts):
+        size = len(rollout.completion.tokens) - 1
+        if number > start and used + size > length:
+            yield group.rollouts[start:number], used
+            start, used = number, prompt.num_tokens
+        used += size
+    yield group.rollouts[start:], used
+
+
 def _pack(
-    members: Sequence[tuple[RolloutGroup, Encoded]],
-    first: int,
+    members: Sequence[_Part],
     num_groups: int,
     normaliser: Normaliser,
     model: VisionLanguageModel,
@@ -90,13 +110,14 @@ def _pack(
     pieces: list[Encoded] = []
     families, rows, targets, advantages, shares, logprobs = [], [], [], [], [], []
     start = 0
-    for group, prompt in members:
+    for member in members:
+        group, prompt = member.group, member.prompt
         pieces.append(prompt)
         last = start + prompt.num_tokens - 1
         start += prompt.num_tokens
         after = int(prompt.positions[:, -1].max()) + 1
         group_tokens = sum(len(rollout.completion.tokens) for rollout in group.rollouts)
-        for rollout in group.rollouts:
+        for rollout in member.rollouts:
             tokens = torch.tensor(rollout.completion.tokens)
             count = len(tokens)
             parts = group_tokens if normaliser == "group" else count * len(group.rollouts)
@@ -109,7 +130,7 @@ def _pack(
                 pieces.append(_answer(prompt, tokens[:-1], after))
                 start += count - 1
         families.append(
-            Family(prompt.num_tokens, tuple(len(rollout.completion.tokens) - 1 for rollout in group.rollouts))
+            Family(prompt.num_tokens, tuple(len(rollout.completion.tokens) - 1 for rollout in member.rollouts))
         )
     config = model.config
     batch = collate(
@@ -125,8 +146,6 @@ def _pack(
         torch.cat(advantages),
         torch.cat(shares),
         torch.cat(logprobs),
-        first,
-        len(members),
     )
 
 
