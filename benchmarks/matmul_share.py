@@ -4,6 +4,7 @@
 
 The peer is torch.mm on two large square matrices, in the same process and on the same threads, timed before the first
 step and after each; a step is compared with the mean of its two neighbours, so a machine that slows down slows both.
+A first step, for which all memory is new, is not counted.
 The step is the trainer's: loss of a packed batch, backward, clipping, AdamW, everything trained, float32, no activation
 checkpointing. Its operations are those of ``mimovl.plan``: matrix products and attention of pairs that exist, nothing
 for norms, activations or the optimizer, so 100 % cannot be reached.
@@ -26,6 +27,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mimovl.data import Encoded, VisualSpan, collate, mrope_positions
+from mimovl.heap import keep_freed_memory
 from mimovl.model import VisionLanguageModel, build_model, preset
 from mimovl.plan import PARTS, Load, count_flops
 from mimovl.train import Optimizer, OptimizerConfig, language_model_loss
@@ -110,6 +112,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print where one more step spends its time")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as the trainer does
     model = build_model(CONFIG, seed=0).train()
     optimizer = Optimizer(dict(model.named_children()), dict.fromkeys(PARTS, 1e-4), OptimizerConfig())
     check_count(model, optimizer, min(512, args.length))
@@ -120,6 +123,7 @@ def main() -> None:
     size = sum(model.num_parameters().values())
     shares = {name: round(part.model / flops, 3) for name, part in parts.items()}
     print(f"{size / 1e6:.0f} M parameters; {batch.num_tokens} tokens, {len(batch.grid_thw)} pictures, {shares}")
+    step(model, optimizer, batch)
     matmul, seconds = [matmul_rate()], []
     for number in range(args.steps):
         started = time.perf_counter()

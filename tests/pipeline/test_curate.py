@@ -13,6 +13,7 @@ from mimovl.pipeline.curate import run_curation
 from mimovl.store import Dataset
 
 ROOT = Path(__file__).parent.parent.parent
+MANUALS = Path(os.environ.get("MIMOVL_MANUALS", ROOT / "build" / "debian" / "usr" / "share"))
 PHOTOS = Path(os.environ.get("MIMOVL_BCCD", ROOT.parent / "shared" / "data" / "bccd"))
 
 OWN = """
@@ -107,6 +108,21 @@ def test_the_shipped_recipe_runs_on_real_photos(tmp_path: Path) -> None:
     assert outcome.manifest["counts"]["kept"] >= 304 and {"counting", "grounding"} <= set(
         outcome.manifest["counts"]["by_task"]
     )
+
+
+@pytest.mark.skipif(not MANUALS.is_dir(), reason=f"Debian's manuals are not at {MANUALS}; make test looks for them")
+def test_the_shipped_recipe_runs_on_real_manuals(tmp_path: Path) -> None:
+    """Policy, reference and questions of Debian: PDF, HTML and EPUB, English and Chinese."""
+    shares = [f"read.{number}.path={MANUALS}" for number in range(3)]
+    outcome = run_curation(ROOT / "recipes" / "curate-documents.yaml", tmp_path / "out", shares)
+    counts, steps = outcome.manifest["counts"], outcome.manifest["steps"]
+    for row in steps:
+        assert row["seen"] == row["kept"] + sum(row["dropped"].values()) or row["step"] == "cut_documents"
+    assert {"html", "pdf", "epub"} <= set(counts["by_source"]) and counts["kept"] > 100
+    samples = list(Dataset.open(tmp_path / "out"))
+    assert sum(bool(sample.media) for sample in samples) > 10
+    words = " ".join(sample.messages[0].text for sample in samples)
+    assert "Debian" in words and "软件包" in words
 
 
 def test_the_caption_steps_run_by_their_names_and_keep_the_same_whatever_the_chunks(tmp_path: Path) -> None:

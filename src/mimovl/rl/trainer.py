@@ -22,6 +22,7 @@ from mimovl.data import Processor
 from mimovl.errors import UsageError
 from mimovl.generate import Engine, RolloutEngine
 from mimovl.generate.vllm import VLLMEngine
+from mimovl.heap import keep_freed_memory
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.reward.router import Rewards
 from mimovl.rl.advantage import is_informative
@@ -107,6 +108,7 @@ def train_policy(
     """
     if is_finished(out):
         return load_checkpoint(out / "model", dtype=model.dtype, device=model.device)
+    keep_freed_memory()
     source = PromptSource(prompts, config, seed=seed)
     set_trainable(model, config.train)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in config.train}

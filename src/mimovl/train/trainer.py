@@ -22,6 +22,7 @@ from torch import nn
 
 from mimovl.data import LoaderState, PackedLoader, Processor, SampleFolders, side_by_side
 from mimovl.errors import Stopped, TrainingError
+from mimovl.heap import keep_freed_memory
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import is_finished
@@ -122,6 +123,7 @@ def train_stage(
     """
     if is_finished(out):
         return load_checkpoint(out / "model")
+    keep_freed_memory()
     spread = spread or TeamSpread(team)
     set_trainable(model, stage.train)
     model = spread.prepare(model.train(), stage)
