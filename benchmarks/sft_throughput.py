@@ -36,6 +36,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -169,13 +170,19 @@ class Samples(list[Sample]):
 
 
 def ours(samples: Sequence[Encoded], length: int, processes: int) -> Side:
-    """train_stage, as ``mimovl run`` calls it with so many ``workers``."""
+    """train_stage, as ``mimovl run`` calls it with so many ``workers``; none of them the peers' process.
+
+    The trainer has the C library keep freed memory, from which the peers would gain in the same process.
+    """
     whole = math.ceil(sum(sample.num_tokens for sample in samples) / (length * processes))
 
     def run(rep: int) -> tuple[int, float]:
         steps = 1 if rep < 0 else whole
         with tempfile.TemporaryDirectory() as folder:
-            run_team(processes, _train, (length, steps, processes, abs(rep), folder))
+            work = (processes, _train, (length, steps, processes, abs(rep), folder))
+            child = multiprocessing.get_context("spawn").Process(target=run_team, args=work)
+            child.start()
+            child.join()
             last = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])
         return last["tokens"], last["seconds"]
 
