@@ -177,14 +177,16 @@ def ours(samples: Sequence[Encoded], length: int, processes: int) -> Side:
     whole = math.ceil(sum(sample.num_tokens for sample in samples) / (length * processes))
 
     def run(rep: int) -> tuple[int, float]:
-        steps = 1 if rep < 0 else whole
+        if rep < 0:
+            return 0, 0.0
+        steps = whole + 1  # the first step is not counted, for which memory is new
         with tempfile.TemporaryDirectory() as folder:
-            work = (processes, _train, (length, steps, processes, abs(rep), folder))
+            work = (processes, _train, (length, steps, processes, rep, folder))
             child = multiprocessing.get_context("spawn").Process(target=run_team, args=work)
             child.start()
             child.join()
-            last = json.loads((Path(folder) / "metrics.jsonl").read_text().splitlines()[-1])
-        return last["tokens"], last["seconds"]
+            first, *_, last = map(json.loads, (Path(folder) / "metrics.jsonl").read_text().splitlines())
+        return last["tokens"] - first["tokens"], last["seconds"] - first["seconds"]
 
     return run
 
