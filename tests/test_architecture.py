@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "verify": set(),
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.
     "plan": {"model"},
-    "train": {"data", "model", "team", "plan"},
+    "train": {"data", "model", "team", "plan", "heap"},
     "reward": {"verify", "model", "data", "recipe_load", "load_object"},
     "rl": {"train", "generate", "reward"},
     "evaluate": {"verify", "generate"},
@@ -42,6 +42,7 @@ ARROWS: dict[str, set[str]] = {
     "preference": {"data", "evaluate"},
     # Leaves that several steps use.
     "team": set(),
+    "heap": set(),
     "atomic": set(),
     "store_format": set(),
     "store_writer": {"store_format", "atomic"},

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from mimovl import errors
-from mimovl.errors import DataError, MediaError, MissingExtraError
+from mimovl.errors import DataError, MediaError, MissingExtraError, plain_warning
 
 KINDS = [getattr(errors, name) for name in errors.__all__]
 
@@ -29,3 +29,7 @@ def test_what_a_user_can_mend_is_a_value_error() -> None:
     others = (errors.MimovlError, errors.Stopped, MissingExtraError)
     assert all(issubclass(kind, ValueError) for kind in KINDS if kind not in others)
     assert issubclass(MediaError, DataError) and issubclass(MissingExtraError, ImportError)
+
+
+def test_a_warning_is_one_line_for_people() -> None:
+    assert plain_warning("no classifier is named", UserWarning, "a.py", 3) == "warning: no classifier is named\n"

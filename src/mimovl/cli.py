@@ -8,7 +8,6 @@
     mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
     mimovl plan recipes/mimo-vl-7b.yaml --gpus 256        memory, days and cost, before anything starts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
-    mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl curate RECIPE --out DIR                        sources and steps → a dataset, resumable
@@ -26,6 +25,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,7 @@ from typer.core import TyperGroup
 
 from mimovl import __version__
 from mimovl.cli_curate import add_curation, progress_line
-from mimovl.errors import MimovlError, Stopped, UsageError
+from mimovl.errors import MimovlError, Stopped, UsageError, plain_warning
 
 __all__ = ["app", "main"]
 
@@ -107,9 +107,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Its version.")] = False,
 ) -> None:
     """Curate, train, reinforce, evaluate and look at a vision-language model."""
 
@@ -124,7 +122,7 @@ def run(recipe: RecipeFile, out: RunFolder, overrides: Overrides = None) -> None
 
 @app.command()
 def train(recipe: RecipeFile, out: RunFolder, overrides: Overrides = None) -> None:
-    """Run a recipe's data and training stages, alone or under torchrun: torchrun --nproc-per-node 8 -m mimovl train."""
+    """Run a recipe's data and training stages alone."""
     from mimovl.pipeline.train import train as train_recipe
 
     train_recipe(recipe, out, overrides or [])
@@ -394,6 +392,7 @@ def _pair(entry: str) -> tuple[str, str]:
 
 def main() -> None:
     """Entry point of the ``mimovl`` command."""
+    warnings.formatwarning = plain_warning
     app(prog_name="mimovl")
 
 

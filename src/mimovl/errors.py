@@ -29,6 +29,7 @@ __all__ = [
     "Stopped",
     "TrainingError",
     "UsageError",
+    "plain_warning",
 ]
 
 
@@ -76,6 +77,11 @@ class MissingExtraError(MimovlError, ImportError):
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {library}, which is not installed; run: pip install 'mimovl[{extra}]'")
+
+
+def plain_warning(message: Warning | str, category: object, *_: object, **__: object) -> str:
+    """A warning as a person on the command line reads it (for ``warnings.formatwarning``)."""
+    return f"warning: {message}\n"
 
 
 def _restored(kind: type[MimovlError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> MimovlError:

@@ -107,5 +107,5 @@ def test_questions_of_several_datasets_are_asked_without_their_answers(dataset) 
     assert len(prompts) == len(prompts.tasks) == 2 * once
     assert all(sample.messages[-1].role == "user" for sample in prompts)
     assert [sample.task for sample in prompts] == prompts.tasks and prompts[-1].id == prompts[once - 1].id
-    with pytest.raises(DataError, match="nowhere"):
+    with pytest.raises(UsageError, match="nowhere: no such dataset"):
         Prompts([dataset / "nowhere"])

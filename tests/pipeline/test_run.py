@@ -14,6 +14,7 @@ import yaml
 
 from mimovl.errors import CheckpointError, DataError, MimovlError, MissingExtraError, RecipeError, UsageError
 from mimovl.model import load_checkpoint
+from mimovl.pipeline import begin as pipeline_begin
 from mimovl.pipeline import progress
 from mimovl.pipeline import run as pipeline_run
 from mimovl.pipeline.assets import embedded_base
@@ -234,7 +235,8 @@ def test_an_absent_tracker_is_refused_with_the_line_that_installs_it(
 
 
 def test_a_missing_embedded_base_names_the_command_that_makes_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(pipeline_run, "embedded_base", functools.partial(embedded_base, tmp_path / "assets"))
+    for module in (pipeline_run, pipeline_begin):
+        monkeypatch.setattr(module, "embedded_base", functools.partial(embedded_base, tmp_path / "assets"))
     refused(tmp_path, UsageError, "make it with: mimovl run recipes/tiny-base.yaml", micro.recipe("embedded"))
     assert not (tmp_path / "out").exists()
 
@@ -242,7 +244,8 @@ def test_a_missing_embedded_base_names_the_command_that_makes_it(tmp_path: Path,
 def test_an_embedded_base_is_started_from_and_named(tmp_path: Path, tiny_start: Path, monkeypatch) -> None:
     shutil.copytree(tiny_start, tmp_path / "assets")
     (tmp_path / "assets" / "base.json").write_text('{"recipe_hash": "abc"}')
-    monkeypatch.setattr(pipeline_run, "embedded_base", functools.partial(embedded_base, tmp_path / "assets"))
+    for module in (pipeline_run, pipeline_begin):
+        monkeypatch.setattr(module, "embedded_base", functools.partial(embedded_base, tmp_path / "assets"))
     values = micro.recipe("embedded", rl=None)
     run(
         micro.write(tmp_path / "r.yaml", {**values, "stages": values["stages"][:1], "evaluate": {}}),

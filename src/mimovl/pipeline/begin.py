@@ -58,7 +58,7 @@ def _check_start(recipe: Recipe) -> None:
     if not recipe.base:
         read_config(embedded_base().folder if recipe.start == "embedded" else recipe.start)
     data = recipe.data
-    if missing := next((folder for folder in data.prompt_folders if not Path(folder).is_dir()), None):
+    if missing := next((folder for folder in data.prompt_folders or () if not Path(folder).is_dir()), None):
         raise RecipeError(f"data.prompt_folders: {missing}: no such dataset; give the folder of one, made by mimovl")
     if recipe.rl and not (data.prompt_folders or data.imported or any(data.prompts.values())):
         raise RecipeError(

@@ -58,7 +58,7 @@ class DataConfig(RecipeModel):
     """Most questions about one held-out picture, so that many pictures are seen."""
     prompts: dict[str, Count] = {}
     """Items made for reinforcement learning, by source; of the training split."""
-    prompt_folders: tuple[str, ...] = ()
+    prompt_folders: tuple[str, ...] | None = None
     """Datasets that reinforcement learning asks instead, relative to the working directory; their samples have gold.
     Without either, imported data is asked itself."""
     thinking_share: Share = 0.3

@@ -49,7 +49,7 @@ class Prompts(Sequence[Sample]):
         folders: of datasets.
 
     Raises:
-        DataError: a folder is no dataset.
+        UsageError: a folder is no dataset.
     """
 
     def __init__(self, folders: Iterable[Path | str]) -> None:

@@ -305,13 +305,13 @@ class Runner:
         return Path(recipe.start) if recipe.start != "embedded" else None
 
     def _first_folder(self, start: Path | None) -> Path:
-        """The folder the first step starts from; one of the run's own where a new projector is drawn."""
+        """The folder the first step starts from; one of the run's own where a new projector is drawn for the stages."""
         if start is None:
             base = embedded_base()
             if self.log:
                 self.log.update(base={"recipe_hash": base.recipe_hash})
             start = base.folder
-        if not self.recipe.fresh_projector:
+        if not self.recipe.fresh_projector or not self.recipe.stages:
             return start
         first = self.folder / "start" / "model"
         if self.team.leads and not (first / "config.json").is_file():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -74,8 +75,9 @@ def joined_cluster(address: str, places: Places) -> Iterator[None]:
     # On one machine processors are shared out as they come; a cluster keeps its own account of them.
     processors = {"num_cpus": math.ceil(max(wanted["CPU"], os.cpu_count() or 1))} if address == "local" else {}
     try:
+        _answers(address)
         ray.init(address, log_to_driver=False, logging_level="warning", **processors)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"--ray {address}: no Ray cluster answers there ({str(error).splitlines()[0]}); start one with ray start "
             "--head, or use --ray local for this machine alone"
@@ -92,6 +94,17 @@ def joined_cluster(address: str, places: Places) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Ray itself asks an address in vain for minutes.
+
+    Raises:
+        OSError: nothing listens there.
+    """
+    host, _, port = address.rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
 
 
 def train_on_ray(

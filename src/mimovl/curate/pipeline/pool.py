@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from mimovl.errors import MimovlError
+from mimovl.errors import MimovlError, plain_warning
 
 __all__ = ["Here", "Pool", "Processes"]
 
@@ -145,6 +146,7 @@ def _begin(leader: int) -> None:
     """End this process if the leader ends, however it does (Linux), and leave Ctrl-C to it."""
     import signal
 
+    warnings.formatwarning = plain_warning
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):
         import ctypes
