@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from mimovl.errors import UsageError
+from mimovl.errors import Stopped, UsageError
+from mimovl.pipeline import progress
 from mimovl.pipeline.rl import reinforce
 from tests.pipeline import micro
 
@@ -38,3 +41,20 @@ def test_stages_that_are_not_done_are_named_with_the_cure(recipe: Path) -> None:
         reinforce(recipe, recipe.parent / "out")
     with pytest.raises(UsageError, match="has no section rl"):
         reinforce(recipe, recipe.parent / "other", ["rl=null"])
+
+
+def test_asked_to_end_it_saves_and_leaves_and_goes_on(recipe: Path, micro_run: Path, monkeypatch) -> None:
+    out, start = recipe.parent / "out", micro_run / "2-general" / "model"
+    update = progress.StepProgress.update
+
+    def asks(self, done: float, total: float, text: str) -> None:
+        update(self, done, total, text)
+        if self.title == "stage 1 morl" and done == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.StepProgress, "update", asks)
+        with pytest.raises(Stopped, match=r"stopped as asked \(SIGTERM\) after step 2 of 3; saved in .*1-morl"):
+            reinforce(recipe, out, start=start)
+    reinforce(recipe, out, start=start)
+    assert micro.figures(out)["1-morl/metrics.jsonl"] == micro.figures(micro_run)["3-morl/metrics.jsonl"]

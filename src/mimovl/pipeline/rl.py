@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mimovl.errors import UsageError
 from mimovl.pipeline.begin import begin
@@ -23,6 +24,7 @@ from mimovl.rl import RLConfig
 from mimovl.rl.cluster import Places, joined_cluster, train_on_ray
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import is_finished
+from mimovl.train.distributed import StopRequest
 
 __all__ = ["Places", "reinforce"]
 
@@ -103,7 +105,8 @@ class OnRay(Reinforcement):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.places = places
 
-    def _train_policy(self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None) -> None:
-        train_on_ray(
-            before, self._prompts(), config, step.folder, self.places, seed=self.recipe.seed, progress=progress
-        )
+    def _train_policy(
+        self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None, stop: StopRequest
+    ) -> None:
+        options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, stop_asked=lambda: stop.asked)
+        train_on_ray(before, self._prompts(), config, step.folder, self.places, **options)

@@ -210,14 +210,16 @@ class Runner:
     def _reinforce(self, config: RLConfig, step: Step, before: Path) -> None:
         """Reinforcement learning, if it is not done."""
         title, finished = f"stage {self.number} {config.name}", self.team.broadcast(is_finished(step.folder))
-        with self._timed(step.folder.name, title, finished=finished) as progress:
+        with self._timed(step.folder.name, title, finished=finished) as progress, StopRequest() as stop:
             if not finished:
-                self._train_policy(config, step, before, progress)
+                self._train_policy(config, step, before, progress, stop)
 
-    def _train_policy(self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None) -> None:
+    def _train_policy(
+        self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None, stop: StopRequest
+    ) -> None:
         model = load_checkpoint(before, dtype=parameter_dtype(config.parallel), device=own_device())
         options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, team=self.team)
-        options |= dict(tracking=self.tracking, heldout=self._watched())
+        options |= dict(tracking=self.tracking, heldout=self._watched(), stop_asked=lambda: stop.asked)
         train_policy(model, self._processor(before), self._prompts(), config, step.folder, **options)
 
     def _prompts(self) -> Prompts:

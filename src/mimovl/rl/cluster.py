@@ -14,14 +14,14 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mimovl.data import Processor
-from mimovl.errors import UsageError
+from mimovl.errors import Stopped, UsageError
 from mimovl.model import load_checkpoint
 from mimovl.reward import Rewards
 from mimovl.rl.config import RLConfig
@@ -117,6 +117,7 @@ def train_on_ray(
     router: Rewards | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    stop_asked: Callable[[], bool] | None = None,
 ) -> None:
     """``train_policy`` as a task of the cluster, its engines and rewards as actors; returns when ``out`` is done.
 
@@ -129,15 +130,19 @@ def train_on_ray(
         router: rewards; those that ``config.rewards`` asks for if None.
         seed: fixes prompts and sampling.
         progress: shows reward and time left, from what the trainer logs.
+        stop_asked: whether this process was asked to end.
 
     Raises:
         MissingExtraError: the ``ray`` extra is not installed.
+        Stopped: somebody asked for the end; what is not in the last resume point is done again.
         MimovlError: whatever the training raises.
     """
     ray = ray_library()
     work = ray.remote(_train).options(**{"max_retries": 3, **places.trainer_options})
     task = work.remote(checkpoint, prompts, config, out, places, router, seed)
     while not ray.wait([task], timeout=1.0)[0]:
+        if stop_asked and stop_asked():
+            raise Stopped(f"stopped as asked (SIGTERM); the last resume point is in {out}")
         if progress:
             _show(out, progress)
     try:

@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from mimovl.data import Processor
-from mimovl.errors import UsageError
+from mimovl.errors import Stopped, UsageError
 from mimovl.generate import Engine, RolloutEngine
 from mimovl.generate.vllm import VLLMEngine
 from mimovl.heap import keep_freed_memory
@@ -84,6 +84,7 @@ def train_policy(
     progress: Progress | None = None,
     team: Team = ALONE,
     tracking: Tracking | None = None,
+    stop_asked: Callable[[], bool] | None = None,
 ) -> VisionLanguageModel:
     """Improve a policy, or finish doing so.
 
@@ -100,8 +101,10 @@ def train_policy(
         progress: shows reward, speed and time left.
         team: processes that share each update's prompts; rollouts do not depend on their number.
         tracking: who is told the figures besides metrics.jsonl.
+        stop_asked: whether this process was asked to end.
 
     Raises:
+        Stopped: somebody asked a process to end; the training has been saved.
         DataError: a prompt cannot be used or rewarded.
         TrainingError: a loss or gradient is no number, or too high, and the policy says stop.
         UsageError: a reward service refuses, or does not answer.
@@ -142,7 +145,7 @@ def train_policy(
         forbidden = frozenset(model.config.visual_token_ids)
         collector = Collector(rollouts or engine, source, easy, background, config, team=team, forbidden=forbidden)
         state = (spikes, watch, scale, config, counters)
-        _train(engine, collector, rewards, optimizer, reference, *state, log, out, progress, team)
+        _train(engine, collector, rewards, optimizer, reference, *state, log, out, progress, team, stop_asked)
     if team.leads:
         (out / QUEUE_FILE).unlink(missing_ok=True)
         shutil.rmtree(out / "policy", ignore_errors=True)
@@ -174,6 +177,7 @@ def _train(
     out: Path,
     progress: Progress | None,
     team: Team,
+    stop_asked: Callable[[], bool] | None,
 ) -> None:
     """The updates that are left, each on rollouts of its own, with a resume point now and then."""
     save = _Save(out, engine.model, optimizer, counters, config.save_seconds)
@@ -230,8 +234,12 @@ def _train(
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
-        if team.leads and save.due and counters.step < config.steps:
+        stop = stop_asked is not None and any(team.gather(stop_asked())) and counters.step < config.steps
+        if team.leads and (stop or save.due) and counters.step < config.steps:
             save.training()
+        if stop:
+            team.wait()
+            raise Stopped(f"stopped as asked (SIGTERM) after step {counters.step} of {config.steps}; saved in {out}")
 
 
 def _watch(

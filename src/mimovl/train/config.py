@@ -99,7 +99,7 @@ class StageConfig(RecipeModel):
     save_seconds: Positive = 30.0
     """A checkpoint to resume from is written at least this often."""
     keep: int | None = Field(default=None, ge=1)
-    """Checkpoints to resume from that mimovl train keeps; unset: two."""
+    """Checkpoints to resume from that are kept; unset: two."""
     spikes: SpikeConfig | None = None
     """What to do about a loss or gradient that is no number or far too high; unset: stop at the one, log the other."""
     loading: LoadingConfig | None = None

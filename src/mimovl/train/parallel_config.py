@@ -3,9 +3,9 @@
     parallel: {fsdp: full, activation_checkpointing: full, dtype: bfloat16}        at the top, for every stage
     stages: [{name: long-context, parallel: {context_parallel: 4, …}, …}]          or in a stage, instead of the top's
 
-``mimovl train`` follows it. Every default is one process in float32. A pack is the unit: a step's packs are divided
-among the processes, each takes ``micro_packs`` of its own at a time, and gradients add up to those of one process that
-takes them all.
+``mimovl train`` and ``mimovl run`` follow it. Every default is one process in float32. A pack is the unit: a step's
+packs are divided among the processes, each takes ``micro_packs`` of its own at a time, and gradients add up to those of
+one process that takes them all.
 """
 
 from __future__ import annotations
