@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import subprocess
@@ -251,7 +252,11 @@ def against_vllm(args: argparse.Namespace, folder: Path) -> dict[str, tuple[floa
     job.write_text(json.dumps({"folder": str(folder), "slots": args.slots, "prompts": asked, "stop": stop,
                                "visual": list(processor.config.visual_token_ids)}))  # fmt: skip
     child = subprocess.Popen(
-        [args.python, "-c", VLLM, str(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [args.python, "-c", VLLM, str(job)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "4"},  # GiB; by itself it takes most of what there is
     )
     assert child.stdin and child.stdout
     stdin, stdout = child.stdin, child.stdout
