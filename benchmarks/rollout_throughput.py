@@ -251,12 +251,15 @@ def against_vllm(args: argparse.Namespace, folder: Path) -> dict[str, tuple[floa
     job = folder.parent / "job.json"
     job.write_text(json.dumps({"folder": str(folder), "slots": args.slots, "prompts": asked, "stop": stop,
                                "visual": list(processor.config.visual_token_ids)}))  # fmt: skip
+    # GiB, where by itself it takes most of what there is; threads are not bound, which virtual machines may refuse.
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "4", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    environment.pop("PYTHONPATH", None)
     child = subprocess.Popen(
         [args.python, "-c", VLLM, str(job)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "4"},  # GiB; by itself it takes most of what there is
+        env={**environment, "OMP_NUM_THREADS": str(args.threads)},
     )
     assert child.stdin and child.stdout
     stdin, stdout = child.stdin, child.stdout
