@@ -15,8 +15,12 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Have the C library reuse freed memory, for the rest of the process; does nothing where it is not glibc."""
+    """Have the C library reuse what is freed from here on, for the rest of the process; does nothing without glibc.
+
+    What was freed before is given back first: another training's blocks are of other sizes.
+    """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
+        library.malloc_trim(0)
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, -1)

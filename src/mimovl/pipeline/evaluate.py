@@ -16,6 +16,7 @@ from mimovl.errors import UsageError
 from mimovl.evaluate import SAMPLED, evaluate
 from mimovl.evaluate.task import Mode
 from mimovl.generate import Engine, TeamEngine
+from mimovl.heap import keep_freed_memory
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.pipeline.config import EvaluateConfig
 from mimovl.pipeline.data import heldout_questions
@@ -82,6 +83,7 @@ def evaluate_step(
     sampled = min(wanted, settings.questions.get(step, wanted))
     if team.broadcast(team.leads and is_evaluated(out, checkpoint, sampled=sampled > 0)):
         return
+    keep_freed_memory()
     engine = TeamEngine(Engine(model, processor, slots=settings.slots), team)
     if not team.leads:
         engine.serve()
