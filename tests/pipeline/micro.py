@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from mimovl.pipeline import progress
 
 
 def recipe(start: Path | str, **changes: Any) -> dict[str, Any]:
@@ -71,6 +75,18 @@ def write(path: Path, values: dict[str, Any]) -> Path:
 def lines(path: Path) -> list[dict[str, Any]]:
     """A JSONL file."""
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def ask_to_end(monkeypatch: Any, title: str, step: int) -> None:
+    """Send this process SIGTERM once a step of a run has come so far."""
+    update = progress.StepProgress.update
+
+    def asks(self: progress.StepProgress, done: float, total: float, text: str) -> None:
+        update(self, done, total, text)
+        if self.title == title and done == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(progress.StepProgress, "update", asks)
 
 
 CLOCK = {

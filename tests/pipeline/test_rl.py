@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mimovl.errors import Stopped, UsageError
-from mimovl.pipeline import progress
 from mimovl.pipeline.rl import reinforce
 from tests.pipeline import micro
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -45,16 +45,19 @@ def test_stages_that_are_not_done_are_named_with_the_cure(recipe: Path) -> None:
 
 def test_asked_to_end_it_saves_and_leaves_and_goes_on(recipe: Path, micro_run: Path, monkeypatch) -> None:
     out, start = recipe.parent / "out", micro_run / "2-general" / "model"
-    update = progress.StepProgress.update
-
-    def asks(self, done: float, total: float, text: str) -> None:
-        update(self, done, total, text)
-        if self.title == "stage 1 morl" and done == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.StepProgress, "update", asks)
+        micro.ask_to_end(patch, "stage 1 morl", 2)
         with pytest.raises(Stopped, match=r"stopped as asked \(SIGTERM\) after step 2 of 3; saved in .*1-morl"):
             reinforce(recipe, out, start=start)
     reinforce(recipe, out, start=start)
+    assert micro.figures(out)["1-morl/metrics.jsonl"] == micro.figures(micro_run)["3-morl/metrics.jsonl"]
+
+
+def test_a_start_takes_the_place_of_the_recipes_own_base(recipe: Path, micro_run: Path) -> None:
+    values = yaml.safe_load(recipe.read_text())
+    own = yaml.safe_load((ROOT / "recipes" / "tiny-base.yaml").read_text())["base"]
+    micro.write(recipe, {**values, "base": own})
+    out = recipe.parent / "out"
+    reinforce(recipe, out, start=micro_run / "2-general" / "model")
+    assert not (out / "base").exists()
     assert micro.figures(out)["1-morl/metrics.jsonl"] == micro.figures(micro_run)["3-morl/metrics.jsonl"]

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from mimovl.errors import RecipeError, Stopped
-from mimovl.pipeline import progress
 from mimovl.pipeline.run import run
 from mimovl.pipeline.train import train
 from tests.pipeline import micro
@@ -87,15 +86,8 @@ def test_killed_it_goes_on_and_ends_as_if_nothing_had_happened(recipe, micro_run
 
 def test_asked_to_end_it_saves_and_leaves_and_goes_on(recipe, micro_run, tmp_path, monkeypatch) -> None:
     out = tmp_path / "out"
-    update = progress.StepProgress.update
-
-    def asks(self, done: float, total: float, text: str) -> None:
-        update(self, done, total, text)
-        if self.title == "stage 2 general" and done == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patch:
-        patch.setattr(progress.StepProgress, "update", asks)
+        micro.ask_to_end(patch, "stage 2 general", 2)
         with pytest.raises(Stopped, match=r"stopped as asked \(SIGTERM\) after step 2 of 4; saved in .*2-general"):
             train(recipe, out)
     assert (out / "2-general" / "resume" / "step-0000002" / ".metadata").is_file()

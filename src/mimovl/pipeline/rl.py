@@ -59,7 +59,14 @@ def reinforce(
         MissingExtraError: a cluster is asked for, and the ``ray`` extra is not installed.
     """
     if start is not None:
-        overrides = [*overrides, "stages=[]", "evaluate.after=[]", "evaluate.questions={}", f"start={start}"]
+        overrides = [
+            *overrides,
+            "base=null",
+            "stages=[]",
+            "evaluate.after=[]",
+            "evaluate.questions={}",
+            f"start={start}",
+        ]
     check = partial(_has_rl, recipe_path)
     if cluster is None:
         return launch(_reinforce, recipe_path, out, overrides, check=check)
@@ -93,9 +100,9 @@ class Reinforcement(Runner):
                     f"{step.folder} is not finished: mimovl train does the stages; --start CHECKPOINT begins elsewhere"
                 )
             before = step.checkpoint
-        start = self._prepare()
-        assert start
-        self._reinforce(recipe.rl, self._next(recipe.rl.name), before or start)
+        self._data()
+        self._check_mixtures()
+        self._reinforce(recipe.rl, self._next(recipe.rl.name), before or self._first_folder(self._start()))
 
 
 class OnRay(Reinforcement):
