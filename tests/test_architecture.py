@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "model": set(),
     # Data needs the model's shapes (token ids, merge size); the model knows nothing of data.
     # It reads the folders that samples stream from.
-    "data": {"model", "picture", *STORE},
+    "data": {"model", "picture", "heap", *STORE},
     "generate": {"model", "data", "team"},
     "verify": set(),
     # FLOPs and memory from the model's shape alone; the trainer takes its FLOPs for utilisation, stages their workload.

@@ -8,6 +8,7 @@
     mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
     mimovl plan recipes/mimo-vl-7b.yaml --gpus 256        memory, days and cost, before anything starts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
+    mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again
     mimovl decontaminate DATASET --against FOLDER_OR_TASK leave out what a benchmark asks about, with an audit
     mimovl curate RECIPE --out DIR                        sources and steps → a dataset, resumable
@@ -107,7 +108,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Its version.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Curate, train, reinforce, evaluate and look at a vision-language model."""
 
@@ -134,9 +135,7 @@ def rl(
     out: RunFolder,
     overrides: Overrides = None,
     start: Annotated[Path | None, typer.Option(metavar="CKPT", help="Begin from this checkpoint.")] = None,
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="On a Ray cluster: address, auto or local.")
-    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="On Ray: address, auto or local.")] = None,
     engines: Annotated[int, typer.Option(min=1, metavar="N", help="Rollout engines on the cluster.")] = 1,
     reward_workers: Annotated[int, typer.Option(min=1, metavar="N", help="Reward workers on the cluster.")] = 8,
     engine_gpus: Annotated[float, typer.Option(min=0, metavar="N", help="GPUs of an engine on the cluster.")] = 0,
@@ -145,8 +144,8 @@ def rl(
     """Run a recipe's reinforcement learning alone, after its stages or from any checkpoint."""
     from mimovl.pipeline.rl import Places, reinforce
 
-    gpus = {"num_gpus": engine_gpus} if engine_gpus else {}
-    places = Places(engines, reward_workers, {"num_cpus": 1, **gpus}, {"num_cpus": 1, "num_gpus": trainer_gpus})
+    gpus = ({"num_cpus": 1, "num_gpus": count} for count in (engine_gpus, trainer_gpus))
+    places = Places(engines, reward_workers, *gpus)
     reinforce(recipe, out, overrides or [], start=start, cluster=ray, places=places)
 
 

@@ -13,7 +13,6 @@ itself; a worker's death is one error that names the sample it was on.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -28,6 +27,7 @@ from typing import Any, Protocol
 
 from mimovl.data.shared_memory import receive, send
 from mimovl.errors import MimovlError
+from mimovl.heap import keep_some_freed_memory
 
 __all__ = ["InProcess", "Note", "Runner", "Work", "WorkerPool"]
 
@@ -202,7 +202,7 @@ def _live(connection: Connection, note: Any, work: Work, parent: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer's to handle
     torch.set_num_threads(1)
-    _keep_memory()
+    keep_some_freed_memory()
 
     def say(text: str) -> None:
         note.value = text.encode()[: _NOTE_BYTES - 1]
@@ -218,11 +218,3 @@ def _live(connection: Connection, note: Any, work: Work, parent: int) -> None:
                 answer = number, True, RuntimeError(f"a data worker failed:\n{traceback.format_exc()}")
             send(connection, answer, parent)
     os._exit(0)  # nothing is open that closing would save
-
-
-def _keep_memory() -> None:
-    """Have glibc use the memory of the last picture for the next; else every page is given back and cleared again."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
-        libc.mallopt(-1, 512 << 20)  # M_TRIM_THRESHOLD

@@ -120,7 +120,7 @@ class RLConfig(RecipeModel):
             raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
         if self.parallel:
             check_placement(self.parallel, self.optimizer)
-            if self.interference and self.parallel.gradient_dtype != self.parallel.parameter_dtype:
+            if self.interference and self.parallel.own_gradients:
                 raise ValueError("interference reads gradients in their parameters' type; set gradient_dtype like it")
         if unknown := [task for task in self.thinking if task not in self.tasks]:
             raise ValueError(f"thinking names task {unknown[0]}, which is not among tasks")

@@ -20,7 +20,7 @@ from mimovl.train.blocks import arrange_blocks
 from mimovl.train.config import OptimizerConfig
 from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW
 from mimovl.train.optimizer import Groups, Optimizer, Parts
-from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.parallel_config import ParallelConfig, torch_dtype
 
 __all__ = ["check_placement", "parameter_dtype", "place_policy"]
 
@@ -43,13 +43,13 @@ def check_placement(parallel: ParallelConfig, optimizer: OptimizerConfig) -> Non
         )
     if parallel.compile:
         raise ValueError("parallel.compile: rollouts decode through the same blocks, one token at a time; leave it off")
-    if _is_narrow(parallel) and optimizer.name == "muon":
+    if parallel.is_narrow and optimizer.name == "muon":
         raise ValueError("muon updates float32 parameters; with narrow ones set optimizer.name: adamw")
 
 
 def parameter_dtype(parallel: ParallelConfig | None) -> torch.dtype:
     """In which the policy is loaded, and kept."""
-    return _torch(parallel.parameter_dtype) if parallel else torch.float32
+    return torch_dtype(parallel.parameter_dtype) if parallel else torch.float32
 
 
 def place_policy(
@@ -77,16 +77,16 @@ def place_policy(
         return Optimizer(trained, rates, optimizer, team=team)
     model.to(parameter_dtype(parallel))
     arrange_blocks(model, parallel, model.device)
-    if not _is_narrow(parallel):
+    if not parallel.is_narrow:
         return Optimizer(trained, rates, optimizer, team=team)
-    own = parallel.gradient_dtype != parallel.parameter_dtype
-    narrow = _Narrow(Gradients(_torch(parallel.gradient_dtype) if own else None), team)
-    narrow.gradients.watch(p for part in trained.values() for p in part.parameters() if p.requires_grad)
+    gradients = Gradients(torch_dtype(parallel.gradient_dtype) if parallel.own_gradients else None)
+    narrow = _Narrow(gradients, team, model.device)
+    gradients.watch(p for part in trained.values() for p in part.parameters() if p.requires_grad)
 
     def make(adamw: Groups, matrices: Groups) -> list[torch.optim.Optimizer]:
         assert not matrices
-        states = _torch(parallel.optimizer_dtype)
-        return [RoundedAdamW(adamw, narrow.gradients, Noise(seed, 0), betas=optimizer.betas, state_dtype=states)]
+        states = torch_dtype(parallel.optimizer_dtype)
+        return [RoundedAdamW(adamw, gradients, Noise(seed, 0), betas=optimizer.betas, state_dtype=states)]
 
     return Optimizer(trained, rates, optimizer, make=make, clip=narrow.clip, norms=narrow.norms, total=narrow.total)
 
@@ -94,20 +94,20 @@ def place_policy(
 class _Narrow:
     """What an optimizer asks about gradients that may be kept beside their parameters."""
 
-    def __init__(self, gradients: Gradients, team: Team) -> None:
-        self.gradients = gradients
+    def __init__(self, gradients: Gradients, team: Team, device: torch.device) -> None:
+        self._gradients = gradients
         self._team = team
+        self._device = device
 
     def total(self, parameters: Sequence[nn.Parameter]) -> None:
         """Their sum over the team; a missing one counts as zero."""
-        self._team.sum_tensors([self.gradients.always(parameter) for parameter in parameters])
+        self._team.sum_tensors([self._gradients.always(parameter) for parameter in parameters])
 
     def clip(self, parameters: Sequence[nn.Parameter], largest: float) -> float:
         """Scale them down to a global norm, and tell what it was."""
-        found = [one for one in map(self.gradients, parameters) if one is not None]
         norm = self._norm(parameters)
         if norm > largest:
-            torch._foreach_mul_(found, largest / (norm + 1e-6))
+            self._gradients.scale(parameters, largest / (norm + 1e-6))
         return norm
 
     def norms(self, parts: Parts) -> dict[str, float]:
@@ -115,16 +115,4 @@ class _Narrow:
         return {part: self._norm(parameters) for part, parameters in parts.items()}
 
     def _norm(self, parameters: Sequence[nn.Parameter]) -> float:
-        found = [one for one in map(self.gradients, parameters) if one is not None]
-        norms = [torch.linalg.vector_norm(one, dtype=torch.float32) for one in found]
-        return float(torch.stack(norms).square().sum().sqrt()) if norms else 0.0
-
-
-def _is_narrow(parallel: ParallelConfig) -> bool:
-    """Whether anything is kept in another type than float32."""
-    return {parallel.parameter_dtype, parallel.gradient_dtype, parallel.optimizer_dtype} != {"float32"}
-
-
-def _torch(name: str) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
+        return float(self._gradients.squared_norm(parameters, self._device).sqrt())

@@ -44,6 +44,7 @@ from mimovl.train import MetricsLog, Optimizer, Progress, Tracking, learning_rat
 from mimovl.train.checkpoint import finish_step, is_finished, resume_training, save_training
 from mimovl.train.metrics import Follower
 from mimovl.train.spikes import SpikeConfig, SpikeWatch
+from mimovl.train.spread import decide
 from mimovl.types import Request, Rollout, RolloutGroup, Sample, SamplingParams
 
 __all__ = ["train_policy"]
@@ -234,10 +235,12 @@ def _train(
             progress.update(
                 counters.step, config.steps, f"reward {reward:.3f}  {tokens / (generated - started):,.0f} tokens/s"
             )
-        stop = stop_asked is not None and any(team.gather(stop_asked())) and counters.step < config.steps
-        if team.leads and (stop or save.due) and counters.step < config.steps:
+        if counters.step == config.steps:
+            break
+        wish = decide(team, due=save.due, stop=stop_asked is not None and stop_asked())
+        if wish != "go on" and team.leads:
             save.training()
-        if stop:
+        if wish == "stop":
             team.wait()
             raise Stopped(f"stopped as asked (SIGTERM) after step {counters.step} of {config.steps}; saved in {out}")
 

@@ -36,7 +36,7 @@ from mimovl.train.export import finish_sharded
 from mimovl.train.loss import Objective, SummedLoss, language_model_loss
 from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW, local
 from mimovl.train.optimizer import Groups, Optimizer, Parts
-from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.parallel_config import ParallelConfig, torch_dtype
 from mimovl.train.sharded_muon import ShardedMuon, rows_of
 from mimovl.train.spread import Checkpoints, Wish, decide
 from mimovl.types import PackedBatch
@@ -91,7 +91,7 @@ class ShardedSpread:
         self.team = team
         self.parallel = parallel
         self.checkpoints = checkpoints
-        self.dtype: torch.dtype | None = _torch(parallel.dtype)
+        self.dtype: torch.dtype | None = torch_dtype(parallel.dtype)
         self._layout = layout = Layout.of(parallel, stage, team.size)
         self._device, self._weights, self._seed = device, weights, seed
         self._stop_asked, self._tell = stop_asked, tell if team.leads else None
@@ -103,12 +103,8 @@ class ShardedSpread:
             lanes = init_device_mesh(device.type, (layout.data, layout.context), mesh_dim_names=("data", "context"))
             self._context = lanes["context"].get_group()
         self._lane = team.rank // layout.context
-        self._gradients = Gradients(_torch(parallel.gradient_dtype) if self._own_gradients else None)
+        self._gradients = Gradients(torch_dtype(parallel.gradient_dtype) if parallel.own_gradients else None)
         self._model: VisionLanguageModel | None = None
-
-    @property
-    def _own_gradients(self) -> bool:
-        return self.parallel.gradient_dtype != self.parameter_dtype_name
 
     @property
     def parameter_dtype_name(self) -> str:
@@ -119,7 +115,7 @@ class ShardedSpread:
 
     def prepare(self, model: VisionLanguageModel, stage: StageConfig) -> VisionLanguageModel:
         """Divide the model, fill it from the checkpoint where it is still empty, and arrange its blocks."""
-        model.to(_torch(self.parallel.parameter_dtype))
+        model.to(torch_dtype(self.parallel.parameter_dtype))
         arrange_blocks(model, self.parallel, self._device, tell=self._tell)
         shard_model(model, self._mesh, self.parallel)
         if self._weights is not None:
@@ -131,13 +127,12 @@ class ShardedSpread:
 
     def optimizer(self, modules: Mapping[str, nn.Module], stage: StageConfig) -> Optimizer:
         """AdamW and Muon over this process's parts."""
-        config, states = stage.optimizer, _torch(self.parallel.optimizer_dtype)
+        config, states = stage.optimizer, torch_dtype(self.parallel.optimizer_dtype)
         noise = Noise(self._seed, self._shards.get_local_rank())
-        narrow = self._own_gradients or states != torch.float32 or self.parallel.parameter_dtype != "float32"
 
         def make(adamw: Groups, matrices: Groups) -> list[torch.optim.Optimizer]:
             inner: list[torch.optim.Optimizer] = []
-            if adamw and narrow:
+            if adamw and self.parallel.is_narrow:
                 inner.append(RoundedAdamW(adamw, self._gradients, noise, betas=config.betas, state_dtype=states))
             elif adamw:
                 inner.append(torch.optim.AdamW(adamw, betas=config.betas, eps=1e-8, fused=True))
@@ -218,27 +213,19 @@ class ShardedSpread:
 
     def _clip(self, parameters: list[nn.Parameter], largest: float) -> float:
         """Global norm over all parts, in float32; one sum over the processes."""
-        total = self._squared(parameters)
+        total = self._gradients.squared_norm(parameters, self._device)
         dist.all_reduce(total, group=self._shards.get_group())
         norm = float(total.sqrt())
         if norm > largest:
-            torch._foreach_mul_(self._found(parameters), largest / (norm + 1e-6))
+            self._gradients.scale(parameters, largest / (norm + 1e-6))
         return norm
 
     def _norms(self, parts: Parts) -> dict[str, float]:
         """Of each part's gradients, the same in every process: what becomes of the step is decided by them."""
-        totals = torch.stack([self._squared(parameters) for parameters in parts.values()])
+        totals = torch.stack([self._gradients.squared_norm(parameters, self._device) for parameters in parts.values()])
         dist.all_reduce(totals, group=self._shards.get_group())
         norms: list[float] = totals.sqrt().tolist()
         return dict(zip(parts, self.team.broadcast(norms) if self._layout.replicas > 1 else norms, strict=True))
-
-    def _found(self, parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
-        return [gradient for gradient in map(self._gradients, parameters) if gradient is not None]
-
-    def _squared(self, parameters: Sequence[nn.Parameter]) -> torch.Tensor:
-        """Squared norm of this process's parts of their gradients."""
-        norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in self._found(parameters)]
-        return torch.stack(norms).square().sum() if norms else torch.zeros((), device=self._device)
 
     def wish(self, *, due: bool) -> Wish:
         """The leader's wish to save, anybody's request to end."""
@@ -261,10 +248,10 @@ def shard_model(model: VisionLanguageModel, mesh: DeviceMesh, parallel: Parallel
         mesh: (replica, shard) or shard alone.
         parallel: precision, and whether blocks are dropped after their forward pass.
     """
-    compute = _torch(parallel.dtype) if parallel.dtype != parallel.parameter_dtype else None
+    compute = torch_dtype(parallel.dtype) if parallel.dtype != parallel.parameter_dtype else None
     # Angles of the vision tower stay float32, so inputs are left as they come.
     policy = MixedPrecisionPolicy(
-        param_dtype=compute, reduce_dtype=_torch(parallel.gradient_dtype), cast_forward_inputs=False
+        param_dtype=compute, reduce_dtype=torch_dtype(parallel.gradient_dtype), cast_forward_inputs=False
     )
     for block in [*model.vision.blocks, *model.language.layers]:
         fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=parallel.reshard_after_forward)
@@ -338,8 +325,3 @@ def join_packs(packs: Sequence[PackedBatch]) -> PackedBatch:
         sample_ids=[name for pack in packs for name in pack.sample_ids],
         sources=[name for pack in packs for name in pack.sources],
     )
-
-
-def _torch(name: str) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype

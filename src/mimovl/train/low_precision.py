@@ -95,6 +95,18 @@ class Gradients:
             return self._sums.get(parameter)
         return None if parameter.grad is None else local(parameter.grad)
 
+    def squared_norm(self, parameters: Iterable[torch.Tensor], device: torch.device) -> torch.Tensor:
+        """Sum of squares over this process's parts, float32."""
+        norms = [torch.linalg.vector_norm(one, dtype=torch.float32) for one in self._found(parameters)]
+        return torch.stack(norms).square().sum() if norms else torch.zeros((), device=device)
+
+    def scale(self, parameters: Iterable[torch.Tensor], factor: float) -> None:
+        """Multiply them all."""
+        torch._foreach_mul_(self._found(parameters), factor)
+
+    def _found(self, parameters: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        return [gradient for gradient in map(self, parameters) if gradient is not None]
+
     def always(self, parameter: torch.Tensor) -> torch.Tensor:
         """A gradient; zeros, kept, where there is none yet."""
         if self.dtype:

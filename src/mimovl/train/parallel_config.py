@@ -12,14 +12,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
 from mimovl.recipe_model import RecipeModel
 
-__all__ = ["ParallelConfig"]
+__all__ = ["ParallelConfig", "torch_dtype"]
 
 Size = Annotated[int, Field(ge=1)]
 Precision = Literal["float32", "bfloat16"]
+
+
+def torch_dtype(name: Precision) -> torch.dtype:
+    """Torch's object of a recipe's word."""
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 class ParallelConfig(RecipeModel):
@@ -52,6 +59,16 @@ class ParallelConfig(RecipeModel):
     taken out of autograd's hands as soon as it is there."""
     optimizer_dtype: Precision = "float32"
     """Of the optimizer's states; bfloat16 ones are written with stochastic rounding."""
+
+    @property
+    def own_gradients(self) -> bool:
+        """Whether gradients add up in another type than their parameters'."""
+        return self.gradient_dtype != self.parameter_dtype
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything kept between steps is of another type than float32."""
+        return {self.parameter_dtype, self.gradient_dtype, self.optimizer_dtype} != {"float32"}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -23,7 +23,7 @@ from mimovl.train.loss import Objective, SummedLoss
 from mimovl.train.optimizer import Optimizer
 from mimovl.types import PackedBatch
 
-__all__ = ["Checkpoints", "ResumePoint", "Spread", "TeamSpread", "Wish"]
+__all__ = ["Checkpoints", "ResumePoint", "Spread", "TeamSpread", "Wish", "decide"]
 
 T = TypeVar("T")
 Wish = Literal["go on", "save", "stop"]
