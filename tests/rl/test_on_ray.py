@@ -36,6 +36,48 @@ print(json.dumps({"same": same, "redone": engine.redone}))
 """
 )
 
+MOVES = (
+    BEGIN
+    + """
+model, processor = load_checkpoint(start), Processor.load(start)
+with torch.no_grad():
+    model.language.norm.weight.mul_(0.05)  # answers that are long
+# Every third group is short, and there are three actors: one runs dry early.
+asked = [Request(sample, SamplingParams(1.0, max_tokens=5 if n % 3 == 0 else 600, seed=n), 4)
+         for n, sample in enumerate(tiny.questions("world/counting", 9))]
+own = Engine(model, processor, slots=36).generate(asked)
+engine = RayEngine(model, processor, engines=3, slots=36)
+pids = engine.processes()
+said = {}
+for kill in (False, True):
+    tickets = [engine.submit(request) for request in asked]
+    before, found, killed = engine.moved, {}, not kill
+    while len(found) < 36:
+        for done in engine.step():
+            assert (done.ticket, done.sample) not in found
+            found[done.ticket, done.sample] = done.completion
+        if not killed and engine.moved > before:
+            os.kill(pids[0], signal.SIGKILL)  # the one that has just taken samples
+            killed = True
+    said[f"same_{kill}"] = all(
+        found[ticket, n] == one for ticket, group in zip(tickets, own) for n, one in enumerate(group))
+    said[f"moved_{kill}"] = engine.moved - before
+said["redone"] = engine.redone
+tickets = [engine.submit(request) for request in asked]
+before = engine.moved
+while engine.moved == before:
+    engine.step()
+for ticket in tickets:
+    engine.cancel(ticket)
+again = engine.submit(asked[0])
+found = []
+while len(found) < 4:
+    found += engine.step()
+said["after"] = all(one.ticket == again for one in found)
+print(json.dumps(said))
+"""
+)
+
 REWARDS = (
     BEGIN
     + """
@@ -83,6 +125,16 @@ def test_engines_in_actors_answer_as_the_embedded_one_does_even_when_one_of_them
 ) -> None:
     result = run(ENGINES, tiny_trained, tmp_path)
     assert result["same"] and result["redone"] >= 1
+
+
+@pytest.mark.engines
+def test_samples_move_to_an_actor_that_has_run_dry_and_go_on_as_they_would_have_even_when_it_is_killed(
+    tiny_trained: Path, tmp_path: Path
+) -> None:
+    said = run(MOVES, tiny_trained, tmp_path)
+    assert said["same_False"] and said["moved_False"] >= 4
+    assert said["same_True"] and said["moved_True"] >= 4 and said["redone"] >= 1
+    assert said["after"], "what is cancelled on its way is not heard of again"
 
 
 @pytest.mark.engines

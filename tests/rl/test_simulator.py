@@ -87,3 +87,38 @@ def test_groups_go_to_the_emptiest_engine_and_engines_without_samples_are_idle()
     assert (ends[first], ends[second]) == pytest.approx((longest[0], longest[1]))
     assert ends[third] == pytest.approx(min(longest[:2]) + longest[2])
     assert engine.busy_seconds == pytest.approx(sum(longest))
+
+
+@pytest.mark.parametrize("link", [0.0, 0.05])
+def test_an_engine_that_has_run_dry_takes_half_of_what_the_fullest_has_and_every_sample_still_ends_once(
+    link: float,
+) -> None:
+    def play(moves: bool) -> tuple[dict[tuple[int, int], int], float, float]:
+        world, time = World(longest=100), SimulatedTime()
+        hardware = Hardware(4, 2.0, 0.05, link)
+        engine = SimulatedEngine(world, time, slots=32, hardware=hardware, moves=moves)
+        for request in requests(6):
+            engine.submit(request)
+        found: dict[tuple[int, int], int] = {}
+        while len(found) < 48:
+            for done in engine.step():
+                assert (done.ticket, done.sample) not in found
+                found[done.ticket, done.sample] = len(done.completion.tokens)
+        return found, time.now, 1 - engine.busy_seconds / (4 * time.now)
+
+    (stay, slow, idle), (move, fast, less) = play(False), play(True)
+    assert stay == move, "the answers are the same"
+    assert fast < 0.9 * slow and less < 0.7 * idle
+
+
+def test_what_is_cancelled_on_its_way_is_reported_as_well() -> None:
+    world, time = World(longest=100, mean=0.5), SimulatedTime()
+    engine = SimulatedEngine(world, time, slots=16, hardware=Hardware(2, 2.0, 0.0, 100.0), moves=True)
+    ticket = engine.submit(requests(1)[0])
+    found = engine.step()
+    assert engine._moving, "the other engine had nothing"
+    engine.cancel(ticket)
+    while len(found) < 8:
+        found += engine.step()
+    assert sorted(one.sample for one in found) == list(range(8))
+    assert all(not replica.reserved and not replica.running for replica in engine._replicas)

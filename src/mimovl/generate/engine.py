@@ -2,6 +2,7 @@
 
     Engine(model).generate(prompts, sampling)          all at once
     engine.submit(request); engine.step(); engine.cancel(ticket)      as they come
+    other.adopt(engine.give(3))                        samples that go on elsewhere
 
 Waiting prompts are prefilled together as one packed forward, every picture encoded once and every prompt computed
 once for all samples of its group; running sequences decode one token a step, and what frees is refilled at
@@ -21,12 +22,13 @@ import torch
 from mimovl.data import Encoded, Processor
 from mimovl.errors import DataError
 from mimovl.generate.block_decoder import BlockDecoder
+from mimovl.generate.moving import MovedGroup, check_room, pack_up, settle
 from mimovl.generate.page_pool import PagePool
 from mimovl.generate.paged_attention import MIN_ROWS, PageAttention
 from mimovl.generate.prefill import Prefill, encode_request
 from mimovl.generate.prompts import Prompt, as_requests
 from mimovl.generate.sampling import check_sampling, draw_tokens, forbid
-from mimovl.generate.sequence import Finished, Group, RequestError, Running, uniforms
+from mimovl.generate.sequence import Finished, Group, RequestError, Running, completion, ending, uniforms
 from mimovl.model import VisionLanguageModel
 from mimovl.types import Completion, Request, SamplingParams
 
@@ -168,6 +170,43 @@ class Engine:
             if self._running[place].group.ticket == ticket:
                 self._finish(place, "cancelled")
 
+    def give(self, count: int) -> list[MovedGroup]:
+        """Part with so many samples at most, for another engine; nothing more is reported of them here.
+
+        Groups that wait go first, then the samples with the least to move.
+        """
+        moved = []
+        while self._waiting and self._waiting[-1][1].num_samples <= count:
+            ticket, request = self._waiting.pop()
+            self._prefill.forget(request)
+            moved.append(MovedGroup(ticket, request))
+            count -= request.num_samples
+        shortest = sorted(range(len(self._running)), key=lambda place: self._running[place].own_length)[:count]
+        moved += pack_up([self._running[place] for place in shortest], self._shared, self._own)
+        for place in sorted(shortest, reverse=True):
+            self._remove(place)
+        return moved
+
+    def adopt(self, groups: Sequence[MovedGroup]) -> list[int]:
+        """Go on with samples of another engine of the same parameters and page size; a ticket for each group.
+
+        Raises:
+            DataError: they need more slots or cache than are free, or pages differ; none is adopted.
+        """
+        pages = [self._longest(one.prompt_tokens, one.request, len(one.samples)) for one in groups]
+        tokens = (self._reserved + sum(pages)) * self._own.page_tokens
+        check_room(groups, self._own, self.slots - len(self._running), tokens, self.cache_tokens)
+        tickets = []
+        for group, reserved in zip(groups, pages, strict=True):
+            if not group.samples:
+                tickets.append(self.submit(group.request))
+                continue
+            self._tickets += 1
+            tickets.append(self._tickets)
+            self._reserved += reserved
+            self._running += settle(group, self._tickets, reserved, self._shared, self._own)
+        return tickets
+
     def refresh(self, model: VisionLanguageModel) -> None:
         """Parameters have changed; they are this engine's own, so nothing is to be done."""
         assert model is self.model, "an engine answers with the model it was made with"
@@ -211,20 +250,8 @@ class Engine:
             self._decode()
         for place in range(len(self._running) - 1, -1, -1):
             sequence = self._running[place]
-            if reason := self._ended(sequence):
+            if reason := ending(sequence, self.processor.tokenizer, self.stop_ids):
                 self._finish(place, reason)
-
-    def _ended(self, sequence: Running) -> Literal["stop", "length"] | None:
-        sampling = sequence.group.request.sampling
-        if sequence.tokens[-1] in self.stop_ids:
-            return "stop"
-        if sampling.stop:
-            # Each token holds at least one byte, so a text that has just ended lies within so many tokens.
-            reach = max(len(text.encode()) for text in sampling.stop) + 1
-            tail = self.processor.tokenizer.decode(sequence.tokens[-reach:])
-            if any(text in tail for text in sampling.stop):
-                return "stop"
-        return "length" if len(sequence.tokens) >= sampling.max_tokens else None
 
     # ------------------------------------------------------------ prefill
 
@@ -240,7 +267,7 @@ class Engine:
                 break
             try:
                 encoded = self._encoded(ticket, request)
-                pages = self._longest(encoded.num_tokens, request)
+                pages = self._longest(encoded.num_tokens, request, request.num_samples)
             except DataError as error:
                 self._waiting.popleft()
                 self._prefill.forget(request)
@@ -285,13 +312,13 @@ class Engine:
             self._next = ticket, encode_request(request, self.processor)
         return self._next[1]
 
-    def _longest(self, prompt: int, request: Request) -> int:
-        """Pages a group takes if all its samples grow to their longest."""
+    def _longest(self, prompt: int, request: Request, samples: int) -> int:
+        """Pages a group takes if so many samples grow to their longest."""
         size = self._own.page_tokens
-        pages = prompt // size + request.num_samples * -(-(prompt % size + request.sampling.max_tokens) // size)
+        pages = prompt // size + samples * -(-(prompt % size + request.sampling.max_tokens) // size)
         if self.cache_tokens is not None and pages * size > self.cache_tokens:
             raise DataError(
-                f"sample {request.sample.id}: a prompt of {prompt} tokens with {request.num_samples} answers of "
+                f"sample {request.sample.id}: a prompt of {prompt} tokens with {samples} answers of "
                 f"{request.sampling.max_tokens} takes up to {pages * size} tokens of the cache, which has "
                 f"{self.cache_tokens}; raise cache_tokens, or ask for less"
             )
@@ -347,7 +374,13 @@ class Engine:
                 group.pages = [moved.get(page, page) for page in group.pages]
 
     def _finish(self, place: int, reason: Literal["stop", "length", "cancelled"]) -> None:
-        """Report a sequence and free its pages; the last running one takes its row."""
+        """Report a sequence that has ended."""
+        sequence = self._remove(place)
+        done = completion(sequence, self.processor.tokenizer, reason)
+        self._done.append(Finished(sequence.group.ticket, sequence.sample, done))
+
+    def _remove(self, place: int) -> Running:
+        """Free a sequence's pages; the last running one takes its row."""
         sequence, last = self._running[place], self._running.pop()
         if last is not sequence:
             self._running[place] = last
@@ -357,9 +390,4 @@ class Engine:
         if not group.alive:
             self._shared.release(group.pages)
             self._reserved -= group.reserved
-        text = self.processor.tokenizer.decode(sequence.tokens)
-        cuts = [place for stop in group.request.sampling.stop if (place := text.find(stop)) >= 0]
-        completion = Completion(
-            text[: min(cuts, default=None)], reason, tuple(sequence.tokens), tuple(sequence.logprobs)
-        )
-        self._done.append(Finished(group.ticket, sequence.sample, completion))
+        return sequence

@@ -71,6 +71,13 @@ class PagePool:
             self.keys[:, page, : keys[:, piece].shape[1]] = keys[:, piece]
             self.values[:, page, : values[:, piece].shape[1]] = values[:, piece]
 
+    def read(self, pages: list[int], tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first so many keys and values of pages, shape (Y, tokens, K, D) each, copied to the CPU's memory."""
+        keys, values = (
+            stored[:, pages].flatten(1, 2)[:, :tokens].to("cpu", copy=True) for stored in (self.keys, self.values)
+        )
+        return keys, values
+
     def compact(self) -> dict[int, int]:
         """Move the last pages into holes once a fifth of the pool is holes; returns where each moved page went."""
         if 4 * self.high <= 5 * self.used or self.high < 16:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 
+from mimovl.data import Tokenizer
 from mimovl.errors import DataError
 from mimovl.types import Completion, Request
 
-__all__ = ["Finished", "Group", "RequestError", "Running", "uniforms"]
+__all__ = ["Finished", "Group", "RequestError", "Running", "completion", "ending", "uniforms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +82,24 @@ def uniforms(request: Request, sample: int) -> np.ndarray:
     generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
     drawn: np.ndarray = torch.rand(sampling.max_tokens, generator=generator).numpy()
     return drawn
+
+
+def ending(sequence: Running, tokenizer: Tokenizer, stop_ids: set[int]) -> Literal["stop", "length"] | None:
+    """Why a sample is done, if it is."""
+    sampling = sequence.group.request.sampling
+    if sequence.tokens[-1] in stop_ids:
+        return "stop"
+    if sampling.stop:
+        # Each token holds at least one byte, so a text that has just ended lies within so many tokens.
+        reach = max(len(text.encode()) for text in sampling.stop) + 1
+        tail = tokenizer.decode(sequence.tokens[-reach:])
+        if any(text in tail for text in sampling.stop):
+            return "stop"
+    return "length" if len(sequence.tokens) >= sampling.max_tokens else None
+
+
+def completion(sequence: Running, tokenizer: Tokenizer, reason: Literal["stop", "length", "cancelled"]) -> Completion:
+    """What a sample has written, its text up to the stop text that ended it."""
+    text = tokenizer.decode(sequence.tokens)
+    cuts = [place for stop in sequence.group.request.sampling.stop if (place := text.find(stop)) >= 0]
+    return Completion(text[: min(cuts, default=None)], reason, tuple(sequence.tokens), tuple(sequence.logprobs))

@@ -20,6 +20,7 @@ import numpy as np
 from mimovl.generate import Finished
 from mimovl.rl.ledger import Failure
 from mimovl.rl.reward_queue import Rewarded
+from mimovl.rl.simulated_replica import H20, Hardware, Moved, Replica
 from mimovl.types import Completion, Outcome, Request, Sample, Verdict
 
 __all__ = ["H20", "Hardware", "SimulatedEngine", "SimulatedRewards", "SimulatedTime", "World"]
@@ -118,95 +119,6 @@ class _Tokens(Sequence[int]):
         return range(self._count)[place]  # any numbers will do
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """What a cluster of engines takes for a token: one pass over the weights, and one over every cache it holds.
-
-    Decoding is bound by memory, so a pass takes the bytes it reads over the bandwidth. ``H20`` is the report's machine.
-    """
-
-    engines: int = 1
-    """GPUs, each with all weights and samples of its own."""
-    seconds_per_pass: float = 1.0
-    """Reading the weights: one token for every running sample."""
-    seconds_per_cached_token: float = 0.0
-    """Reading keys and values of one token of one sample, in every pass."""
-
-
-H20 = Hardware(engines=256, seconds_per_pass=15.3e9 / 4.0e12, seconds_per_cached_token=147_456 / 4.0e12)
-"""The report's 256 GPUs (4.0 TB/s) with MiMo-7B in bfloat16: 15.3 GB of weights, caches of 36 layers, 8 heads, 128."""
-
-
-class _Replica:
-    """One engine: samples that all write at one pace, which falls as their caches grow."""
-
-    def __init__(self, hardware: Hardware) -> None:
-        self.hardware = hardware
-        self.running: list[tuple[float, int, int, int]] = []
-        """End (in tokens each running sample has written by then), ticket, sample, length; a heap."""
-        self.reserved = 0
-        """Samples of the groups that are here."""
-        self.busy = 0.0
-        """Seconds with a sample."""
-        self._now = 0.0
-        self._written = 0.0
-        self._cached = 0.0
-
-    def add(self, ticket: int, lengths: Sequence[int]) -> None:
-        for sample, length in enumerate(lengths):
-            heapq.heappush(self.running, (self._written + length, ticket, sample, length))
-        self.reserved += len(lengths)
-
-    def next_end(self) -> float:
-        """When the next sample ends; never, if none runs."""
-        if not self.running:
-            return math.inf
-        tokens = self.running[0][0] - self._written
-        pace, growth = self._pace()
-        return self._now + tokens * pace + growth * tokens * tokens / 2
-
-    def advance(self, now: float) -> None:
-        """Write until then; no sample may end before."""
-        seconds = now - self._now
-        self._now = now
-        if not self.running or seconds <= 0:
-            return
-        pace, growth = self._pace()
-        # From tokens · pace + growth · tokens² / 2 = seconds, in the form that also holds without growth.
-        tokens = 2 * seconds / (pace + math.sqrt(pace * pace + 2 * growth * seconds))
-        self.busy += seconds
-        self._written += tokens
-        self._cached += tokens * len(self.running)
-
-    def ended(self) -> list[tuple[int, int, int]]:
-        """Ticket, sample and length of what has ended by now."""
-        done = []
-        while self.running and self.running[0][0] <= self._written + 1e-6:
-            _, ticket, sample, length = heapq.heappop(self.running)
-            self._cached -= length
-            done.append((ticket, sample, length))
-        self.reserved -= len(done)
-        return done
-
-    def drop(self, tickets: set[int]) -> list[tuple[int, int, int]]:
-        """Ticket, sample and tokens written of what is cancelled."""
-        gone = [
-            (ticket, sample, max(0, int(length - (end - self._written))))
-            for end, ticket, sample, length in self.running
-            if ticket in tickets
-        ]
-        self.running = [one for one in self.running if one[1] not in tickets]
-        heapq.heapify(self.running)
-        self._cached -= sum(tokens for _, _, tokens in gone)
-        self.reserved -= len(gone)
-        return gone
-
-    def _pace(self) -> tuple[float, float]:
-        """Seconds of a pass now, and by how much the next one is longer."""
-        each = self.hardware.seconds_per_cached_token
-        return self.hardware.seconds_per_pass + each * max(0.0, self._cached), each * len(self.running)
-
-
 class SimulatedEngine:
     """A cluster of engines that takes time and does no work.
 
@@ -217,20 +129,33 @@ class SimulatedEngine:
         time: of the simulation.
         slots: samples at once, on all engines together.
         hardware: engines and their pace.
+        moves: whether an engine that has run dry takes half the samples of the fullest one.
     """
 
-    def __init__(self, world: World, time: SimulatedTime, *, slots: int, hardware: Hardware | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        time: SimulatedTime,
+        *,
+        slots: int,
+        hardware: Hardware | None = None,
+        moves: bool = False,
+    ) -> None:
         self.world = world
         self.time = time
         self.slots = slots
         self.hardware = hardware or Hardware()
+        self.moves = moves
         self.asked: list[int] = []
         """Seeds of the requests taken."""
         self._now = 0.0
         """Seconds of work; between two steps engines stand still, however late it gets."""
         self._tickets = 0
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._replicas = [_Replica(self.hardware) for _ in range(self.hardware.engines)]
+        self._replicas = [Replica(self.hardware) for _ in range(self.hardware.engines)]
+        self._moving: list[tuple[float, int, int, Moved]] = []
+        """When it arrives, a number, on which engine, and what; a heap."""
+        self._moves = 0
         self._ends: list[tuple[float, int]] = []
         """When each busy engine's next sample ends; a heap. Entries may be out of date."""
         self._cancelled: set[int] = set()
@@ -259,15 +184,25 @@ class SimulatedEngine:
         if self._cancelled:
             return self._drop()
         self._place()
+        if self.moves:
+            self._even_out()
         while self._ends and self._ends[0][0] != self._replicas[self._ends[0][1]].next_end():
             heapq.heappop(self._ends)
-        if not self._ends:
+        if not self._ends and not self._moving:
             return []
-        end, number = self._ends[0]
-        if (arrival := self._now + self.time.next_arrival() - self.time.now) < end:
+        end, number = self._ends[0] if self._ends else (math.inf, 0)
+        moved = self._moving[0][0] if self._moving else math.inf
+        if (arrival := self._now + self.time.next_arrival() - self.time.now) < min(end, moved):
             self.time.now, self._now = self.time.next_arrival(), arrival
             return []
-        self.time.now, self._now = self.time.now + end - self._now, end
+        if moved < end:
+            self._pass(moved)
+            _, _, number, what = heapq.heappop(self._moving)
+            self._replicas[number].advance(self._now)
+            self._replicas[number].adopt(what)
+            self._note(number)
+            return []
+        self._pass(end)
         replica = self._replicas[number]
         replica.advance(end)
         done = replica.ended()
@@ -287,6 +222,28 @@ class SimulatedEngine:
             replica.add(ticket, self.world.lengths(request).tolist())
             self._note(number)
 
+    def _pass(self, until: float) -> None:
+        """Let time pass until then."""
+        self.time.now, self._now = self.time.now + until - self._now, until
+
+    def _even_out(self) -> None:
+        """Engines that have run dry take half the samples of the fullest one, once nothing waits."""
+        for number, dry in enumerate(self._replicas):
+            if dry.reserved or self._waiting:
+                continue
+            fullest = max(range(len(self._replicas)), key=lambda one: len(self._replicas[one].running))
+            full = self._replicas[fullest]
+            if len(full.running) < 2:
+                return
+            full.advance(self._now)
+            moved = full.give(len(full.running) // 2)
+            self._note(fullest)
+            dry.reserved += len(moved)
+            for one in moved:
+                self._moves += 1
+                arrives = self._now + one.written * self.hardware.seconds_per_moved_token
+                heapq.heappush(self._moving, (arrives, self._moves, number, one))
+
     def _note(self, number: int) -> None:
         if (end := self._replicas[number].next_end()) < math.inf:
             heapq.heappush(self._ends, (end, number))
@@ -300,6 +257,12 @@ class SimulatedEngine:
         """What was cancelled, with the tokens it had written."""
         self._waiting = deque(one for one in self._waiting if one[0] not in self._cancelled)
         found = []
+        for _, _, number, one in [moving for moving in self._moving if moving[3].ticket in self._cancelled]:
+            self._replicas[number].reserved -= 1
+            done = self._completion(int(one.written), cancelled=True)
+            found.append(Finished(one.ticket, one.sample, done))
+        self._moving = [moving for moving in self._moving if moving[3].ticket not in self._cancelled]
+        heapq.heapify(self._moving)
         for number, replica in enumerate(self._replicas):
             replica.advance(self._now)
             if gone := replica.drop(self._cancelled):
