@@ -45,7 +45,8 @@ from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.prompts import PromptSource
 from mimovl.rl.reward_queue import ThreadedRewards
 from mimovl.rl.seamless import Collector
-from mimovl.rl.simulator import H20, SimulatedEngine, SimulatedRewards, SimulatedTime, World
+from mimovl.rl.simulated_replica import H20
+from mimovl.rl.simulator import SimulatedEngine, SimulatedRewards, SimulatedTime, World
 from mimovl.types import Completion, Sample, Verdict
 
 GROUPS, SAMPLES = 512, 8

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mimovl.rl.simulator import Hardware, SimulatedEngine, SimulatedTime, World
+from mimovl.rl.simulated_replica import Hardware
+from mimovl.rl.simulator import SimulatedEngine, SimulatedTime, World
 from mimovl.types import Request, Sample, SamplingParams
 
 

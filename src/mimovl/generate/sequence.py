@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +13,7 @@ from mimovl.data import Tokenizer
 from mimovl.errors import DataError
 from mimovl.types import Completion, Request
 
-__all__ = ["Finished", "Group", "RequestError", "Running", "completion", "ending", "uniforms"]
+__all__ = ["Finished", "Group", "RequestError", "Running", "completion", "ending", "uniforms", "until_stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +102,10 @@ def ending(sequence: Running, tokenizer: Tokenizer, stop_ids: set[int]) -> Liter
 def completion(sequence: Running, tokenizer: Tokenizer, reason: Literal["stop", "length", "cancelled"]) -> Completion:
     """What a sample has written, its text up to the stop text that ended it."""
     text = tokenizer.decode(sequence.tokens)
-    cuts = [place for stop in sequence.group.request.sampling.stop if (place := text.find(stop)) >= 0]
-    return Completion(text[: min(cuts, default=None)], reason, tuple(sequence.tokens), tuple(sequence.logprobs))
+    text = until_stop(text, sequence.group.request.sampling.stop)
+    return Completion(text, reason, tuple(sequence.tokens), tuple(sequence.logprobs))
+
+
+def until_stop(text: str, stop: Sequence[str]) -> str:
+    """A text up to the first of the texts that end it."""
+    return text[: min((place for one in stop if (place := text.find(one)) >= 0), default=None)]

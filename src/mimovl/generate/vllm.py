@@ -33,7 +33,7 @@ from mimovl.data.chat_template import ask_without_thinking
 from mimovl.errors import DataError, UsageError
 from mimovl.generate.prefill import encode_request
 from mimovl.generate.sampling import check_sampling
-from mimovl.generate.sequence import Finished, RequestError
+from mimovl.generate.sequence import Finished, RequestError, until_stop
 from mimovl.model import VisionLanguageModel, save_checkpoint
 from mimovl.types import Completion, Media, Request
 
@@ -350,8 +350,7 @@ class VLLMEngine:
         if len(tokens) != len(logprobs) or not tokens:
             raise ValueError(f"{len(tokens)} tokens came with {len(logprobs)} log-probabilities")
         text = self.processor.tokenizer.decode(list(tokens))
-        cuts = [place for stop in request.sampling.stop if (place := text.find(stop)) >= 0]
-        return Completion(text[: min(cuts, default=None)], reason, tokens, logprobs)
+        return Completion(until_stop(text, request.sampling.stop), reason, tokens, logprobs)
 
 
 class _RefusedError(Exception):

@@ -72,9 +72,9 @@ class Replica:
 
     def give(self, count: int) -> list[Moved]:
         """So many samples for another engine, those with the least to move."""
-        chosen = sorted(self.running, key=lambda one: one[3] - one[0])[:count]
-        moved = [Moved(ticket, sample, n, n - (end - self._written)) for end, ticket, sample, n in chosen]
-        self.running = [one for one in self.running if one not in chosen]
+        ordered = sorted(self.running, key=lambda one: one[3] - one[0])
+        moved = [Moved(ticket, sample, n, n - (end - self._written)) for end, ticket, sample, n in ordered[:count]]
+        self.running = ordered[count:]
         heapq.heapify(self.running)
         self._cached -= sum(one.written for one in moved)
         self.reserved -= len(moved)

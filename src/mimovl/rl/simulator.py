@@ -20,10 +20,10 @@ import numpy as np
 from mimovl.generate import Finished
 from mimovl.rl.ledger import Failure
 from mimovl.rl.reward_queue import Rewarded
-from mimovl.rl.simulated_replica import H20, Hardware, Moved, Replica
+from mimovl.rl.simulated_replica import Hardware, Moved, Replica
 from mimovl.types import Completion, Outcome, Request, Sample, Verdict
 
-__all__ = ["H20", "Hardware", "SimulatedEngine", "SimulatedRewards", "SimulatedTime", "World"]
+__all__ = ["SimulatedEngine", "SimulatedRewards", "SimulatedTime", "World"]
 
 
 @dataclass(frozen=True)
