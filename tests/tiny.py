@@ -59,7 +59,7 @@ def config() -> ModelConfig:
 @functools.cache
 def processor() -> Processor:
     shape = ModelConfig(
-        vision=VisionConfig(depth=2, hidden_size=32, intermediate_size=64, num_heads=2, full_attention_blocks=(1,)),
+        vision=VisionConfig(depth=2, hidden_size=32, intermediate_size=44, num_heads=2, full_attention_blocks=(1,)),
         language=LanguageConfig(
             num_layers=2,
             hidden_size=64,

@@ -10,10 +10,19 @@ import pytest
 
 from tests.rl.ray_process import BEGIN, run
 
+MODEL = """
+from dataclasses import replace
+from mimovl.model import build_model
+# Widths are multiples of 32, as in every preset: else a tensor's last numbers are rounded otherwise (decisions/0017).
+shape = replace(tiny.config(), vision=replace(tiny.config().vision, intermediate_size=64))
+processor = Processor.fresh(tiny.tokenizer(), shape)
+model = build_model(processor.config, seed=0).eval()  # its answers are long
+"""
+
 ENGINES = (
     BEGIN
+    + MODEL
     + """
-model, processor = load_checkpoint(start), Processor.load(start)
 asked = [Request(sample, SamplingParams(1.0, max_tokens=400, seed=n), 4)
          for n, sample in enumerate(tiny.questions("world/counting", 8))]
 engine = RayEngine(model, processor, engines=2, slots=16)
@@ -38,11 +47,8 @@ print(json.dumps({"same": same, "redone": engine.redone}))
 
 MOVES = (
     BEGIN
-    + """
-model, processor = load_checkpoint(start), Processor.load(start)
-with torch.no_grad():
-    model.language.norm.weight.mul_(0.05)  # answers that are long
-# Every third group is short, and there are three actors: one runs dry early.
+    + MODEL
+    + """# Every third group is short, and there are three actors: one runs dry early.
 asked = [Request(sample, SamplingParams(1.0, max_tokens=5 if n % 3 == 0 else 600, seed=n), 4)
          for n, sample in enumerate(tiny.questions("world/counting", 9))]
 own = Engine(model, processor, slots=36).generate(asked)
