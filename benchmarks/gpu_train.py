@@ -1,13 +1,13 @@
 """Model FLOPs utilisation of a training step, against the machine's own matrix products in the same run.
 
     python benchmarks/gpu_train.py                                              a small model, on whatever is there
-    python benchmarks/gpu_train.py --preset mimo-vl-7b --layers 12 --blocks 8   blocks of the 7B shape on one GPU
+    python benchmarks/gpu_train.py --preset mimo-vl-7b --layers 12 --blocks 8 --packs 4     the 7B shape on one GPU
     python benchmarks/gpu_train.py --preset small --dtype float32               the 100M model, on a CPU too
 
-One process, FSDP2 with one shard: the very path of ``mimovl train`` with ``parallel: {dtype: bfloat16}``. Packs are
-made up: samples of one length, a picture in each, half of the text labelled. Before anything is timed, the loss of a
-short pack is compared with that of the plain model in float32 of the same weights. FLOPs are those of ``mimovl.plan``
-(what checkpointing repeats does not count). The last line is JSON; its ``ratio`` is utilisation / 0.39, the best
+One process, FSDP2 with one shard: the very path of ``mimovl train`` with ``parallel: {dtype: bfloat16}``, and whole
+steps: gradients of ``--packs`` packs, clipping, AdamW. Packs are made up: samples of one length, a picture in each, half
+of the text labelled. Before anything is timed, the loss of a short pack is compared with that of the plain model in
+float32 of the same weights. FLOPs are those of ``mimovl.plan`` (what checkpointing repeats does not count). The last line is JSON; its ``ratio`` is utilisation / 0.39, the best
 published by torchtitan for blocks of this size on GPUs of this kind (33 to 39 %); on a CPU, whose peak nobody
 publishes, it is the share of the measured matrix products / 0.6, our own aim.
 """
@@ -18,14 +18,13 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from mimovl.model import ModelConfig, build_model, load_checkpoint, preset, save_checkpoint
+from mimovl.model import ModelConfig, build_model, preset
 from mimovl.plan import Load, count_flops, find_gpu
 from mimovl.train import StageConfig, language_model_loss
 from mimovl.train.checkpoint_distributed import DistributedCheckpoints
@@ -35,6 +34,8 @@ from mimovl.train.parallel_config import ParallelConfig
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
 PUBLISHED, AIM = 0.39, 0.6
+WARM = 3
+"""Steps that compile and fill allocators before those that are timed."""
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
@@ -90,6 +91,15 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 / best
 
 
+def show_profile(rows: int, work: Callable[[], object]) -> None:
+    """The operations that take the GPU longest."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+        work()
+    print(found.key_averages().table(sort_by="self_device_time_total", row_limit=rows, max_name_column_width=70))
+
+
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -108,12 +118,17 @@ def main() -> None:
     parser.add_argument("--parameters", default="float32", choices=sorted(TOLERANCE), help="kept in, with their states")
     parser.add_argument("--checkpointing", default="selective", choices=["none", "selective", "full"])
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=cuda)
+    parser.add_argument("--packs", type=int, default=1, help="whose gradients add up before each update")
+    parser.add_argument("--profile", type=int, default=0, help="print so many of the operations that take longest")
     parser.add_argument("--steps", type=int, default=10 if cuda else 3)
     args = parser.parse_args()
-    with joined() as team, tempfile.TemporaryDirectory() as folder:
+    with joined() as team:
         device = own_device()
         config = shape(args)
-        start = save_checkpoint(build_model(config, seed=0), Path(folder) / "start")
+        plain = build_model(config, seed=0, device=device).train()
+        short = pack(config, 2 * args.sample, args.sample, args.side, seed=1).to(device)
+        with torch.no_grad():
+            expected = float(language_model_loss(plain, short).total)
         parallel = ParallelConfig(
             fsdp="full",
             dtype=args.dtype,
@@ -132,17 +147,14 @@ def main() -> None:
             parallel,
             stage,
             device=device,
-            weights=start,
+            weights=None,
             checkpoints=DistributedCheckpoints(team),
             tell=lambda text: print(text, file=sys.stderr),
         )
-        model = spread.prepare(build_model(config, device="meta").train(), stage)
+        model = spread.prepare(plain, stage)
         optimizer = spread.optimizer(dict(model.named_children()), stage)
 
-        short = pack(config, 2 * args.sample, args.sample, args.side, seed=1)
-        with torch.no_grad():
-            expected = float(language_model_loss(load_checkpoint(start), short).total)
-        loss = spread.loss(model, short.to(device), language_model_loss)
+        loss = spread.loss(model, short, language_model_loss)
         loss.total.backward()
         for parameter in model.parameters():
             parameter.grad = None
@@ -151,20 +163,31 @@ def main() -> None:
         if not error <= TOLERANCE[args.dtype]:
             sys.exit(f"it differs by more than {TOLERANCE[args.dtype]}")
 
-        seconds, operations = [], 0.0
-        for number in range(args.steps + 3):
-            batch = pack(config, args.length, args.sample, args.side, seed=2 + number)
-            flops = count_flops(config, Load.of_batch(batch, config), checkpointing=args.checkpointing)
+        def step(number: int) -> float:
+            """A whole step; its FLOPs."""
+            batches = [
+                pack(config, args.length, args.sample, args.side, seed=2 + args.packs * number + place)
+                for place in range(args.packs)
+            ]
+            loads = (Load.of_batch(batch, config) for batch in batches)
+            parts = [part for load in loads for part in count_flops(config, load).values()]
+            labels = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches)
             wait(device)
             began = time.perf_counter()
-            loss = spread.loss(model, batch.to(device), language_model_loss)
-            spread.backward(loss.total / loss.num_tokens, last=True)
+            for place, batch in enumerate(batches):
+                loss = spread.loss(model, batch.to(device), language_model_loss)
+                spread.backward(loss.total / labels, last=place == args.packs - 1)
             spread.gradients(optimizer, seen=True)
             optimizer.step()
             wait(device)
-            if number >= 3:  # the first ones compile and fill allocators
+            if number >= WARM:
                 seconds.append(time.perf_counter() - began)
-                operations = sum(part.model for part in flops.values())
+            return sum(part.model for part in parts)
+
+        seconds: list[float] = []
+        operations = [step(number) for number in range(args.steps + WARM)][-1]
+        if args.profile:
+            show_profile(args.profile, lambda: step(0))
         peak = matmul_peak(device, getattr(torch, args.dtype))
     median = statistics.median(seconds)
     speed = operations / median
@@ -181,7 +204,8 @@ def main() -> None:
         "checkpointing": args.checkpointing,
         "compile": args.compile,
         "step_s": round(median, 4),
-        "tokens_per_s": round(args.length / median, 1),
+        "packs": args.packs,
+        "tokens_per_s": round(args.packs * args.length / median, 1),
         "tflops": round(speed / 1e12, 3),
         "matmul_tflops": round(peak / 1e12, 3),
         "of_matmul": round(speed / peak, 4),

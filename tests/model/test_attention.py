@@ -111,3 +111,20 @@ def test_a_flash_kernel_is_given_segments_as_they_lie_and_only_what_it_can_compu
     assert not seen  # float32
     attention(0, q.bfloat16(), k.bfloat16(), v.bfloat16())
     assert seen == [([0, 3, 8, 10], [0, 3, 8, 10], torch.int32, 5, 5, True)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_a_flash_kernel_gives_the_same_result_and_gradients(kv_heads: int, causal: bool) -> None:
+    """Also where key/value heads are fewer than query heads, and where a head is no power of two."""
+    lengths = [1, 17, 64, 300, 5]
+    exact = [x.double().requires_grad_() for x in random_heads(sum(lengths), 4, kv_heads, 80)]
+    narrow = [x.detach().to("cuda", torch.bfloat16).requires_grad_() for x in exact]
+    weight = torch.randn(sum(lengths), 4, 80, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = reference(*exact, lengths, causal)
+    out = PackedAttention(Segments(cumulative(lengths).to("cuda")), causal=causal)(0, *narrow)
+    found = [out.detach(), *torch.autograd.grad(out, narrow, weight.to(out))]
+    for one, other in zip(found, [expected, *torch.autograd.grad(expected, exact, weight)], strict=True):
+        assert (one.cpu().double() - other).norm() < 2e-2 * other.norm()

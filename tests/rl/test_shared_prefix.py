@@ -86,3 +86,16 @@ def test_an_answer_attends_as_if_it_stood_alone_behind_its_prompt(by_segment: bo
             alone = PackedAttention(Segments(torch.tensor([0, len(rows)])), causal=True)(0, q[rows], k[rows], v[rows])
             assert torch.allclose(mixed[rows], alone, atol=1e-12)
             start += length
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_one_call_of_the_flash_kernel_gives_the_same(kv_heads: int) -> None:
+    exact = result(FAMILIES, inputs(FAMILIES, kv_heads, torch.float64), by_segment=True)
+    parts = [part.detach().to("cuda", torch.bfloat16).requires_grad_() for part in inputs(FAMILIES, kv_heads)]
+    out = SharedPrefixAttention(FAMILIES, torch.device("cuda"))(0, *parts)
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(out)
+    found = [out.detach(), *torch.autograd.grad(out, parts, weight)]
+    for one, other in zip(found, exact, strict=True):
+        assert (one.cpu().double() - other).norm() < 2e-2 * other.norm()

@@ -2,8 +2,9 @@
 
 A step of a small batch is hundreds of short kernels, and launching them takes longer than running them; a graph
 launches them at once. Sequences are padded to the next recorded size with rows that write to a page nobody reads.
+All that a step is told goes to the GPU in one copy.
 
-Written against torch 2.13 and **not run on a GPU here**; the tests run the same code on the CPU without recording.
+The tests run the same code on the CPU without recording.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from mimovl.generate.page_pool import PagePool
@@ -20,15 +22,16 @@ from mimovl.model import VisionLanguageModel
 
 __all__ = ["BlockDecoder"]
 
+TOKEN, POSITION, LENGTH, PAGES = range(4)
+"""Columns of what a step is told of each sequence; its pages are the last ones."""
+
 
 @dataclass(slots=True)
 class _Recorded:
     """Inputs and outputs of one batch size, and the graph between them (None where nothing is recorded)."""
 
-    tokens: torch.Tensor
-    positions: torch.Tensor
-    table: torch.Tensor
-    lengths: torch.Tensor
+    told: torch.Tensor
+    """Shape (rows, 3 + pages), int32."""
     logits: torch.Tensor
     graph: torch.cuda.CUDAGraph | None
 
@@ -51,46 +54,46 @@ class BlockDecoder:
     def logits(self, running: Sequence[Running]) -> torch.Tensor:
         """Shape (running, V); the new token's keys and values are written to each sequence's last page."""
         rows = min(self.slots, 1 << (len(running) - 1).bit_length())
-        pages = [[*sequence.group.pages, *sequence.own] for sequence in running]
-        width = 1 << (max(map(len, pages)) - 1).bit_length()
+        counts = [len(sequence.group.pages) + len(sequence.own) for sequence in running]
+        width = 1 << (max(counts) - 1).bit_length()
         # Another pool lies elsewhere in memory: what was recorded with the old one is of no use.
         key = (rows, width, self.pool.keys.data_ptr())
         if key not in self._recorded:
             self._recorded = {other: kept for other, kept in self._recorded.items() if other[2] == key[2]}
             self._recorded[key] = self._record(rows, width)
         step = self._recorded[key]
-        padding = rows - len(running)
-        step.tokens.copy_(torch.tensor([sequence.tokens[-1] for sequence in running] + [0] * padding))
-        step.positions.copy_(torch.tensor([sequence.position for sequence in running] + [0] * padding).expand(3, -1))
-        step.lengths.copy_(torch.tensor([sequence.length for sequence in running] + [0] * padding, dtype=torch.int32))
-        full = [row + [self.spare] * (width - len(row)) for row in pages] + [[self.spare] * width] * padding
-        step.table.copy_(torch.tensor(full, dtype=torch.int32))
+        step.told.copy_(torch.from_numpy(self._told(running, rows, width)))
         if step.graph:
             step.graph.replay()
         else:
-            step.logits = self._forward(step)
+            step.logits = self._forward(step.told)
         return step.logits[: len(running)]
 
-    def _forward(self, step: _Recorded) -> torch.Tensor:
+    def _told(self, running: Sequence[Running], rows: int, width: int) -> np.ndarray:
+        told = np.zeros((rows, PAGES + width), np.int32)
+        told[:, PAGES:] = self.spare
+        for row, sequence in zip(told, running, strict=False):
+            row[:PAGES] = sequence.tokens[-1], sequence.position, sequence.length
+            shared = PAGES + len(sequence.group.pages)
+            row[PAGES:shared] = sequence.group.pages
+            row[shared : shared + len(sequence.own)] = sequence.own
+        return told
+
+    def _forward(self, told: torch.Tensor) -> torch.Tensor:
         language = self.model.language
-        attention = TableAttention(self.pool, step.table, step.lengths)
-        hidden = language(language.embed_tokens(step.tokens), step.positions, attention)
+        attention = TableAttention(self.pool, told[:, PAGES:], told[:, LENGTH])
+        positions = told[:, POSITION].long().expand(3, -1)
+        hidden = language(language.embed_tokens(told[:, TOKEN]), positions, attention)
         return self.model.logits(hidden)
 
     def _record(self, rows: int, width: int) -> _Recorded:
         device = self.model.device
-        step = _Recorded(
-            torch.zeros(rows, dtype=torch.long, device=device),
-            torch.zeros(3, rows, dtype=torch.long, device=device),
-            torch.full((rows, width), self.spare, dtype=torch.int32, device=device),
-            torch.zeros(rows, dtype=torch.int32, device=device),
-            torch.zeros(0, device=device),
-            None,
-        )
+        told = torch.from_numpy(self._told((), rows, width)).to(device)
+        step = _Recorded(told, torch.zeros(0, device=device), None)
         if device.type == "cuda":
-            self._forward(step)  # kernels are chosen and libraries set up before anything is recorded
+            self._forward(told)  # kernels are chosen and libraries set up before anything is recorded
             torch.cuda.synchronize(device)
             step.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(step.graph):
-                step.logits = self._forward(step)
+                step.logits = self._forward(told)
         return step

@@ -8,7 +8,7 @@ FlashDecoding). So
 - a prompt's pages are read once for all samples of its group (cascade attention),
 - a sequence's sums do not depend on what else is in the batch: its tokens are the same to the bit in any company.
 
-On CUDA ``TableAttention`` hands the block table to torch's paged ``varlen_attn``; that path has not been run here.
+On CUDA ``TableAttention`` does all sequences of a step by block table.
 
 Legend: B sequences, G pages read, T tokens of a page, R samples that share a page, H query heads, K key/value heads,
 g query heads of a key/value head, D head dimension.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -148,7 +148,7 @@ class PageAttention:
 class TableAttention:
     """A decoding step by block table, in one call for all sequences: CUDA, and the referee of the other.
 
-    Half precision on CUDA goes through torch's paged ``varlen_attn`` (not run here); anything else gathers the pages.
+    On CUDA a kernel of ours reads the pages where they lie (``paged_kernel``); elsewhere they are gathered.
 
     Args:
         pool: one pool for prompts and samples.
@@ -157,33 +157,36 @@ class TableAttention:
     """
 
     def __init__(self, pool: PagePool, table: torch.Tensor, lengths: torch.Tensor) -> None:
-        self.pool, self.table, self.lengths = pool, table, lengths
-        self.paged = pool.keys.is_cuda and pool.keys.dtype in (torch.float16, torch.bfloat16)
-        self.starts = torch.arange(len(table) + 1, dtype=torch.int32, device=table.device)
+        self.pool, self.table = pool, table
+        size = pool.page_tokens
+        page = table.gather(1, (lengths // size).long()[:, None])[:, 0].long()
+        self.slot = page * size + lengths % size
+        """Where the new tokens go, counted in tokens of the pool."""
+        self.seen = lengths + 1
+        self.mix = _kernel() if pool.keys.is_cuda else _gathered
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
         """See ``mimovl.model.Attention``."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
-        size = self.pool.page_tokens
-        page = self.table.gather(1, (self.lengths // size).long()[:, None])[:, 0].long()
-        keys[page, self.lengths % size] = k_NKD
-        values[page, self.lengths % size] = v_NKD
-        room = self.table.shape[1] * size
-        if self.paged:
-            from torch.nn.attention.varlen import varlen_attn
+        keys.flatten(0, 1).index_copy_(0, self.slot, k_NKD)
+        values.flatten(0, 1).index_copy_(0, self.slot, v_NKD)
+        return self.mix(q_NHD, keys, values, self.table, self.seen)
 
-            out = varlen_attn(
-                *(q_NHD, keys, values, self.starts, None, 1, room),
-                window_size=(-1, 0),
-                enable_gqa=True,
-                seqused_k=self.lengths + 1,
-                block_table=self.table,
-                num_splits=1,  # sums do not depend on the longest sequence of the batch
-            )
-            assert isinstance(out, torch.Tensor)
-            return out
-        k, v = (stored[self.table.long()].flatten(1, 2).transpose(1, 2) for stored in (keys, values))
-        seen = torch.arange(room, device=q_NHD.device) <= self.lengths[:, None]
-        q = q_NHD.view(len(q_NHD), k_NKD.shape[1], -1, q_NHD.shape[-1])
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :])
-        return mixed.flatten(1, 2)
+
+def _gathered(
+    q_BHD: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, table: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """What ``paged_kernel.paged_attention`` computes, the plain way."""
+    k, v = (stored[table.long()].flatten(1, 2).transpose(1, 2) for stored in (keys, values))
+    seen = torch.arange(k.shape[2], device=table.device) < lengths[:, None]
+    q = q_BHD.view(len(q_BHD), k.shape[1], -1, q_BHD.shape[-1])
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :]).flatten(1, 2)
+
+
+def _kernel() -> Callable[..., torch.Tensor]:
+    """Ours, where Triton is installed (it comes with torch for CUDA); else pages are gathered there, too."""
+    try:
+        from mimovl.generate.paged_kernel import paged_attention
+    except ImportError:
+        return _gathered
+    return paged_attention

@@ -1,6 +1,6 @@
 """The model: patches and tokens in, logits out; Hugging Face folders in, Hugging Face folders out."""
 
-from mimovl.model.attention import Attention, PackedAttention, Segments
+from mimovl.model.attention import FLASH_DTYPES, Attention, PackedAttention, Segments, flash_attention
 from mimovl.model.config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
 from mimovl.model.hf_checkpoint import load_checkpoint, read_config, save_checkpoint
 from mimovl.model.induction import start_with_induction
@@ -15,6 +15,7 @@ from mimovl.model.reward_head import HEAD_FILE, RewardNetwork, load_reward_netwo
 from mimovl.model.vlm import TokenShare, VisionLanguageModel, build_model, initialise
 
 __all__ = [
+    "FLASH_DTYPES",
     "CODE_SIZE",
     "HEAD_FILE",
     "PRESETS",

@@ -60,12 +60,8 @@ def _flash() -> Flash:
             causal: bool,
         ) -> torch.Tensor:
             how: dict[str, Any] = {"window_size": (-1, 0 if causal else -1)}
-            if "window_size" not in known:
-                how = {"is_causal": causal}
-            if q.shape[1] != k.shape[1] and "enable_gqa" in known:
+            if q.shape[1] != k.shape[1] and "enable_gqa" in known:  # 2.11 has no such word, and lets them differ
                 how["enable_gqa"] = True
-            elif q.shape[1] != k.shape[1]:
-                k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
             out = varlen_attn(q, k, v, cu_q, cu_k, max_q, max_k, **how)
             assert isinstance(out, torch.Tensor)
             return out
@@ -136,7 +132,7 @@ class PackedAttention:
         segments = self.segments
         if not segments.lengths:
             return q_NHD
-        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES:
+        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES and q_NHD.shape[-1] % 8 == 0:
             bounds, longest = segments.bounds, segments.longest
             return self._flash(q_NHD, k_NKD, v_NKD, bounds, bounds, longest, longest, self.causal)
         if segments.uniform:

@@ -24,7 +24,8 @@ from mimovl.rl.shared_prefix import SharedPrefixAttention
 __all__ = ["PolicyTerms", "policy_logprobs", "policy_terms"]
 
 CHUNK_LOGITS = 2**25
-"""Logits that may exist at once, 128 MiB in float32; what fits is computed plainly."""
+"""Logits that may always exist at once, 128 MiB in float32; what fits is computed plainly. Large models may have a
+quarter of the entries of their output matrix: small beside its gradient, and long enough for full speed."""
 
 
 @dataclass
@@ -75,10 +76,11 @@ def policy_logprobs(
     hidden = model.language(model.embed(batch), batch.positions, attention)
     rows, targets = pack.rows.to(model.device), pack.targets.to(model.device)
     vocabulary = model.config.language.vocab_size
-    if len(rows) * vocabulary <= CHUNK_LOGITS:
+    most = max(CHUNK_LOGITS, model.language.lm_head.weight.numel() // 4)
+    if len(rows) * vocabulary <= most:
         return _token_logprobs(hidden[rows], model, targets, forbidden)
     chunks = []
-    size = max(1, CHUNK_LOGITS // vocabulary)
+    size = max(1, most // vocabulary)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         chunks.append(

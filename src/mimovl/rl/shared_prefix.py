@@ -7,8 +7,8 @@ computed apart and added with the logarithms of their normalisers as weights, as
 joint result and joint normaliser to the same kernel for each part, which is exact (ring attention does the same). No
 mask is made, nothing is padded to the longest, and the prompt's keys are read once for all answers.
 
-Elsewhere each answer is given its own copy of the prompt's keys and values, in one ``varlen_attn`` on CUDA (not run
-here) or segment by segment.
+Elsewhere each answer is given its own copy of the prompt's keys and values: on CUDA in half precision one call of the
+variable-length flash kernel does all of them, else they are computed segment by segment.
 
 Legend: N tokens of a pack, S segments, L padded length, H query heads, K key/value heads, g query heads of a key/value
 head, D head dimension.
@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
+
+from mimovl.model import FLASH_DTYPES, flash_attention
 
 __all__ = ["Family", "SharedPrefixAttention"]
 
@@ -67,18 +69,20 @@ class SharedPrefixAttention:
         """Length of the prompt that begins in a row."""
         self.buckets = [] if by_segment or device.type != "cpu" else _buckets(segments)
         self.device = device
-        self.by_segment = by_segment
+        self._flash = None if by_segment else flash_attention(device)
+        self._layout = self._lay_out() if self._flash else None
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
         """See ``mimovl.model.Attention``."""
         if self.buckets:
             joined: torch.Tensor = _Joined.apply(q_NHD, k_NKD, v_NKD, self)  # type: ignore[no-untyped-call]
             return joined
-        if q_NHD.is_cuda and q_NHD.dtype in (torch.float16, torch.bfloat16) and not self.by_segment:
-            return self._varlen(q_NHD, k_NKD, v_NKD)
+        if self._flash and self._layout and q_NHD.dtype in FLASH_DTYPES and q_NHD.shape[-1] % 8 == 0:
+            keys, *bounds = self._layout
+            return self._flash(q_NHD, k_NKD.index_select(0, keys), v_NKD.index_select(0, keys), *bounds, True)
         pieces = []
         for start, length, prompt in self.segments:
-            rows = self._seen(start, length, prompt)
+            rows = self._seen(start, length, prompt).to(self.device)
             q, k, v = (x.transpose(0, 1)[None] for x in (q_NHD[start : start + length], k_NKD[rows], v_NKD[rows]))
             seen = torch.ones(length, len(rows), dtype=torch.bool, device=self.device).tril(len(rows) - length)
             pieces.append(F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)[0].transpose(0, 1))
@@ -86,32 +90,29 @@ class SharedPrefixAttention:
 
     def _seen(self, start: int, length: int, prompt: int) -> torch.Tensor:
         """Rows whose keys the last token of a segment sees, in order."""
-        own = torch.arange(start, start + length, device=self.device)
+        own = torch.arange(start, start + length)
         if start == prompt:
             return own
-        return torch.cat([torch.arange(prompt, prompt + self.prompts[prompt], device=self.device), own])
+        return torch.cat([torch.arange(prompt, prompt + self.prompts[prompt]), own])
 
-    def _varlen(self, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
-        """One call; a query sees what stands at the end of its keys, as causal attention of unequal lengths does."""
-        from torch.nn.attention.varlen import varlen_attn
-
+    def _lay_out(self) -> _Layout:
+        """What a query sees stands at the end of its keys, as causal attention of unequal lengths has it."""
         rows = [self._seen(*segment) for segment in self.segments]
         lengths = [[length for _, length, _ in self.segments], [len(seen) for seen in rows]]
-        starts = [torch.tensor([0, *some], device=self.device).cumsum(0).to(torch.int32) for some in lengths]
-        every = torch.cat(rows)
-        out = varlen_attn(
-            q_NHD,
-            k_NKD[every],
-            v_NKD[every],
-            starts[0],
-            starts[1],
-            max(lengths[0]),
-            max(lengths[1]),
-            window_size=(-1, 0),
-            enable_gqa=True,
-        )
-        assert isinstance(out, torch.Tensor)
-        return out
+        starts = [torch.tensor([0, *some]).cumsum(0).to(self.device, torch.int32) for some in lengths]
+        every = torch.cat(rows).to(self.device)
+        return _Layout(every, starts[0], starts[1], max(lengths[0]), max(lengths[1]))
+
+
+class _Layout(NamedTuple):
+    """Every segment with a copy of all keys it sees: the same in every layer."""
+
+    rows: torch.Tensor
+    """Of the keys, segment after segment."""
+    query_starts: torch.Tensor
+    key_starts: torch.Tensor
+    longest_query: int
+    longest_key: int
 
 
 class _Bucket(NamedTuple):
