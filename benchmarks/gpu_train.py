@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--checkpointing", default="selective", choices=["none", "selective", "full"])
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=cuda)
     parser.add_argument("--packs", type=int, default=1, help="whose gradients add up before each update")
+    parser.add_argument("--micro-packs", type=int, default=1, help="of them computed at once")
     parser.add_argument("--profile", type=int, default=0, help="print so many of the operations that take longest")
     parser.add_argument("--steps", type=int, default=10 if cuda else 3)
     args = parser.parse_args()
@@ -133,6 +134,7 @@ def main() -> None:
             fsdp="full",
             dtype=args.dtype,
             activation_checkpointing=args.checkpointing,
+            micro_packs=args.micro_packs,
             compile=args.compile,
             parameter_dtype=args.parameters,
             gradient_dtype=args.parameters,
@@ -174,9 +176,9 @@ def main() -> None:
             labels = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches)
             wait(device)
             began = time.perf_counter()
-            for place, batch in enumerate(batches):
-                loss = spread.loss(model, batch.to(device), language_model_loss)
-                spread.backward(loss.total / labels, last=place == args.packs - 1)
+            for batch, last in spread.batches(batches):
+                loss = spread.loss(model, batch, language_model_loss)
+                spread.backward(loss.total / labels, last=last)
             spread.gradients(optimizer, seen=True)
             optimizer.step()
             wait(device)
@@ -205,6 +207,7 @@ def main() -> None:
         "compile": args.compile,
         "step_s": round(median, 4),
         "packs": args.packs,
+        "micro_packs": args.micro_packs,
         "tokens_per_s": round(args.packs * args.length / median, 1),
         "tflops": round(speed / 1e12, 3),
         "matmul_tflops": round(peak / 1e12, 3),

@@ -16,7 +16,9 @@ pytestmark = [
 ]
 
 
-def problem(rows: int, heads: int, kv_heads: int, size: int, page: int, width: int, dtype: torch.dtype) -> list[torch.Tensor]:
+def problem(
+    rows: int, heads: int, kv_heads: int, size: int, page: int, width: int, dtype: torch.dtype
+) -> list[torch.Tensor]:
     """Queries, keys, values, table, lengths: one sequence of one token, one that fills its pages."""
     generator = torch.Generator("cuda").manual_seed(0)
     pages = rows * width + 3

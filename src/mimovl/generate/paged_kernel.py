@@ -21,7 +21,7 @@ __all__ = ["SPAN", "paged_attention"]
 SPAN = 512
 """Tokens of a span: long enough to keep a processor busy, short enough that a few long sequences fill the GPU."""
 BLOCK = 64
-"""Most keys a program reads at a time; a page is read in pieces of one size."""
+"""Keys a program reads at a time."""
 
 
 def paged_attention(
@@ -41,7 +41,6 @@ def paged_attention(
     """
     rows, heads, size = q_BHD.shape
     page, kv_heads = keys.shape[1], keys.shape[2]
-    block = min(BLOCK, page & -page)  # a power of two that divides a page
     spans = -(-table.shape[1] * page // SPAN)
     parts = torch.empty((rows, heads, spans, size), dtype=torch.float32, device=q_BHD.device)
     weights = torch.empty((rows, heads, spans), dtype=torch.float32, device=q_BHD.device)
@@ -51,7 +50,7 @@ def paged_attention(
     _mix_spans[(rows, kv_heads, spans)](
         q_BHD.contiguous(), keys, values, table, lengths, parts, weights,
         keys.stride(0), keys.stride(1), keys.stride(2), table.stride(0), size**-0.5, spans,
-        PAGE=page, BLOCK=block, GROUP=group, **shape,
+        PAGE=page, BLOCK=BLOCK, GROUP=group, **shape,
     )  # fmt: skip
     _join_spans[(rows, heads)](parts, weights, lengths, out, spans, **shape)
     return out
@@ -79,13 +78,13 @@ def _mix_spans(
     total = tl.zeros([GROUP], tl.float32)
     mixed = tl.zeros([GROUP, WIDE], tl.float32)
     for first in range(start, tl.minimum(start + SPAN, length), BLOCK):
-        page = tl.load(table + row * table_stride + first // PAGE).to(tl.int64)
-        token = tl.arange(0, BLOCK)
-        seen = first + token < length
-        lies = page * page_stride + (first % PAGE + token)[:, None] * token_stride + kv_head * head_stride
+        token = first + tl.arange(0, BLOCK)
+        seen = token < length
+        page = tl.load(table + row * table_stride + token // PAGE, mask=seen, other=0).to(tl.int64)
+        lies = page * page_stride + (token % PAGE) * token_stride + kv_head * head_stride
         inside = seen[:, None] & (place < SIZE)[None, :]
-        key = tl.load(keys + lies + place[None, :], mask=inside, other=0.0)
-        value = tl.load(values + lies + place[None, :], mask=inside, other=0.0)
+        key = tl.load(keys + lies[:, None] + place[None, :], mask=inside, other=0.0)
+        value = tl.load(values + lies[:, None] + place[None, :], mask=inside, other=0.0)
         score = tl.dot(query, tl.trans(key), input_precision="ieee") * scale
         score = tl.where(seen[None, :], score, float("-inf"))
         highest = tl.maximum(largest, tl.max(score, 1))

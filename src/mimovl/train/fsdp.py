@@ -201,6 +201,8 @@ class ShardedSpread:
         assert isinstance(model, FSDPModule)
         if self._layout.replicas > 1:
             model.set_requires_all_reduce(last)
+        if self._layout.shards == 1:  # what is gathered serves all packs of a step
+            model.set_reshard_after_backward(last)
         loss.backward()
 
     def gradients(self, optimizer: Optimizer, *, seen: bool) -> None:
@@ -253,8 +255,10 @@ def shard_model(model: VisionLanguageModel, mesh: DeviceMesh, parallel: Parallel
     policy = MixedPrecisionPolicy(
         param_dtype=compute, reduce_dtype=torch_dtype(parallel.gradient_dtype), cast_forward_inputs=False
     )
+    # What one process holds whole need not be dropped to be gathered again.
+    reshard = parallel.reshard_after_forward and mesh.size(mesh.ndim - 1) > 1
     for block in [*model.vision.blocks, *model.language.layers]:
-        fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=parallel.reshard_after_forward)
+        fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard)
     # The loss reads the output matrix after the forward pass.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
     for module in model.modules():

@@ -14,12 +14,14 @@ Legend: M tokens, E hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from mimovl.model import FLASH_DTYPES
 from mimovl.types import IGNORE_INDEX
 
 __all__ = ["linear_cross_entropy"]
@@ -83,7 +85,7 @@ class _Chunked(torch.autograd.Function):
         hidden_learns: bool,
         weight_learns: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Chunk after chunk, in a buffer that holds logits, then probabilities, then their gradient."""
+        """Chunk after chunk; what holds logits then holds probabilities, then their gradient."""
         size = len(targets)
         sum_dtype = torch.promote_types(weight.dtype, torch.float32)
         grad_hidden = torch.zeros_like(hidden, dtype=sum_dtype) if hidden_learns else None
@@ -93,25 +95,20 @@ class _Chunked(torch.autograd.Function):
         targets = targets.masked_fill(ignored, 0)
         weights = weights.float().masked_fill(ignored, 0.0)
         rows = -(-size // -(-size // rows))  # as many chunks, all of one size
-        buffer = torch.empty((rows, weight.shape[0]), device=hidden.device)
+        fused = _kernel(weight)
+        buffer = torch.empty((0 if fused else rows, weight.shape[0]), device=hidden.device)
         # Where a product must be widened before it can be added, only a few rows of the vocabulary at a time.
-        part_rows = weight.shape[0] if weight.dtype == sum_dtype else max(1, buffer.numel() // weight.shape[1])
+        narrow = weight.dtype != sum_dtype and not weight.is_cuda
+        part_rows = max(1, buffer.numel() // weight.shape[1]) if narrow else weight.shape[0]
+        wanted = hidden_learns or weight_learns
         for start in range(0, size, rows):
             chunk = slice(start, start + rows)
-            target = targets[chunk, None]
-            logits = buffer[: len(target)]
-            if weight.dtype == logits.dtype:
-                torch.mm(hidden[chunk], weight.t(), out=logits)
+            told = targets[chunk], weights[chunk], losses[chunk]
+            if fused:
+                gradient = torch.mm(hidden[chunk], weight.t())
+                fused(gradient, *told, gradient=wanted)
             else:
-                logits.copy_(torch.mm(hidden[chunk], weight.t()))
-            logits.sub_(logits.amax(-1, keepdim=True))
-            right = logits.gather(-1, target)
-            normaliser = logits.exp_().sum(-1, keepdim=True)
-            losses[chunk] = (normaliser.log() - right)[:, 0]
-            if grad_hidden is None and grad_weight is None:
-                continue
-            scale = weights[chunk, None]
-            gradient = logits.mul_(scale / normaliser).scatter_add_(-1, target, -scale).to(weight.dtype)
+                gradient = _plain(buffer, hidden[chunk], weight, *told, gradient=wanted)
             for first in range(0, weight.shape[0], part_rows):
                 part = slice(first, first + part_rows)
                 if grad_hidden is not None:
@@ -133,11 +130,49 @@ class _Chunked(torch.autograd.Function):
         return *gradients, None, None, None, None, None
 
 
+def _kernel(weight: torch.Tensor) -> Callable[..., None] | None:
+    """Ours, where half precision is computed on CUDA and Triton is installed, which comes with torch there."""
+    if not weight.is_cuda or weight.dtype not in FLASH_DTYPES:
+        return None
+    try:
+        from mimovl.train.cross_entropy_kernel import losses_and_gradient
+    except ImportError:
+        return None
+    return losses_and_gradient
+
+
+def _plain(
+    buffer: torch.Tensor,
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    losses: torch.Tensor,
+    *,
+    gradient: bool,
+) -> torch.Tensor:
+    """Losses of a chunk, written; the gradient of its logits, if it is wanted, in the buffer where types allow."""
+    target = targets[:, None]
+    logits = buffer[: len(target)]
+    if weight.dtype == logits.dtype:
+        torch.mm(hidden, weight.t(), out=logits)
+    else:
+        logits.copy_(torch.mm(hidden, weight.t()))
+    logits.sub_(logits.amax(-1, keepdim=True))
+    right = logits.gather(-1, target)
+    normaliser = logits.exp_().sum(-1, keepdim=True)
+    losses.copy_((normaliser.log() - right)[:, 0])
+    if not gradient:
+        return logits
+    scale = weights[:, None]
+    return logits.mul_(scale / normaliser).scatter_add_(-1, target, -scale).to(weight.dtype)
+
+
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
     """``total += left @ right``, added up in the dtype of ``total`` also where both factors are narrower."""
     if total.dtype == left.dtype:
         total.addmm_(left, right)
     elif total.is_cuda:
-        total += torch.mm(left, right, out_dtype=total.dtype)
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
     else:  # CPUs multiply narrow numbers slowly, and cannot widen the result
         total.addmm_(left.to(total.dtype), right.to(total.dtype))
