@@ -5,11 +5,12 @@
     python benchmarks/gpu_train.py --preset small --dtype float32               the 100M model, on a CPU too
 
 One process, FSDP2 with one shard: the very path of ``mimovl train`` with ``parallel: {dtype: bfloat16}``, and whole
-steps: gradients of ``--packs`` packs, clipping, AdamW. Packs are made up: samples of one length, a picture in each, half
-of the text labelled. Before anything is timed, the loss of a short pack is compared with that of the plain model in
-float32 of the same weights. FLOPs are those of ``mimovl.plan`` (what checkpointing repeats does not count). The last line is JSON; its ``ratio`` is utilisation / 0.39, the best
-published by torchtitan for blocks of this size on GPUs of this kind (33 to 39 %); on a CPU, whose peak nobody
-publishes, it is the share of the measured matrix products / 0.6, our own aim.
+steps: gradients of ``--packs`` packs, clipping, AdamW. Packs are made up: samples of one length, a picture in each,
+half of the text labelled. Before anything is timed, the loss of a short pack is compared with that of the plain model
+in float32 of the same weights. FLOPs are those of ``mimovl.plan`` (what checkpointing repeats does not count). The last
+line is JSON; its ``ratio`` is utilisation / 0.39, the best published by torchtitan for blocks of this size on GPUs of
+this kind (33 to 39 %); on a CPU, whose peak nobody publishes, it is the share of the measured matrix products / 0.6,
+our own aim.
 """
 
 from __future__ import annotations

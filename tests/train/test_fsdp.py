@@ -15,9 +15,10 @@ from mimovl.errors import CheckpointError, RecipeError
 from mimovl.model import build_model, load_checkpoint, save_checkpoint
 from mimovl.team import run_team
 from mimovl.train import language_model_loss
-from mimovl.train.fsdp import join_packs, load_shards, needs_sharding
+from mimovl.train.fsdp import load_shards, needs_sharding
 from mimovl.train.gauges import total_norm
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.transfer import join_packs
 from tests import tiny
 from tests.train import spread_work
 from tests.train.spread_work import Case

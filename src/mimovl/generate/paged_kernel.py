@@ -13,8 +13,8 @@ Legend: B sequences, H query heads, K key/value heads, D head dimension, G pages
 from __future__ import annotations
 
 import torch
-import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
+import triton
+import triton.language as tl
 
 __all__ = ["SPAN", "paged_attention"]
 
@@ -56,12 +56,12 @@ def paged_attention(
     return out
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _mix_spans(
     q, keys, values, table, lengths, parts, weights, page_stride, token_stride, head_stride, table_stride, scale, spans,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, WIDE: tl.constexpr, SPAN: tl.constexpr,
     PAGE: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """One span of one sequence for one key/value head."""
     row, kv_head, span = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     length = tl.load(lengths + row)
@@ -98,11 +98,11 @@ def _mix_spans(
     tl.store(weights + where, largest + tl.log(total), mask=member < sharing)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _join_spans(
     parts, weights, lengths, out, spans,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, SIZE: tl.constexpr, WIDE: tl.constexpr, SPAN: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """All spans of one sequence for one head."""
     row, head = tl.program_id(0), tl.program_id(1)
     written = tl.cdiv(tl.load(lengths + row), SPAN)

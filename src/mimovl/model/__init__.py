@@ -29,6 +29,7 @@ __all__ = [
     "VisionConfig",
     "VisionLanguageModel",
     "build_model",
+    "flash_attention",
     "initialise",
     "load_checkpoint",
     "load_reward_network",

@@ -31,15 +31,14 @@ from mimovl.model import (
     start_with_induction,
     start_with_numbers,
 )
-from mimovl.pipeline.base_reading import ENDLESS, learn_to_read
+from mimovl.pipeline.base_reading import ENDLESS, learn_to_read, team_spread
 from mimovl.pipeline.base_vision import vision_worker
 from mimovl.pipeline.config import BaseConfig
 from mimovl.pipeline.data import WorldSamples, with_chains
 from mimovl.pipeline.progress import PartOf, StepProgress
 from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
-from mimovl.train.distributed import own_device
-from mimovl.train.spread import TeamSpread
+from mimovl.train.parallel_config import ParallelConfig
 
 __all__ = ["build_base"]
 
@@ -53,6 +52,7 @@ def build_base(
     seed: int,
     progress: StepProgress | None = None,
     team: Team = ALONE,
+    parallel: ParallelConfig | None = None,
 ) -> Path:
     """Train both parts and write them as one checkpoint.
 
@@ -64,6 +64,7 @@ def build_base(
         seed: of data and weights.
         progress: shows how far it is.
         team: processes that share the stages of reading; its leader trains the parts before.
+        parallel: gives the precision of matrix products and attention, and how many packs are computed at once.
 
     Returns:
         The checkpoint folder.
@@ -79,12 +80,14 @@ def build_base(
         show = progress or _Quiet()
         show.update(0, 1, "tokenizer")
         make_tokenizer(config, world, folder, seed)
-        _train_parts(config, world, model_preset, folder, seed, PartOf(show, 0, alone, alone + together))
+        _train_parts(config, world, model_preset, folder, seed, parallel, PartOf(show, 0, alone, alone + together))
     team.wait()
     language = folder / config.language[-1].name / "model"
     if config.reading:
         shown = PartOf(progress, alone, together, alone + together) if progress else None
-        language = learn_to_read(language, config, world, folder, seed=seed, progress=shown, team=team)
+        language = learn_to_read(
+            language, config, world, folder, seed=seed, progress=shown, team=team, parallel=parallel
+        )
     if team.leads:
         model = load_checkpoint(language)
         model.vision.load_state_dict(torch.load(folder / "vision" / "vision.pt"))
@@ -107,12 +110,18 @@ class _Quiet:
 
 
 def _train_parts(
-    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int, progress: Progress
+    config: BaseConfig,
+    world: WorldConfig,
+    model_preset: str,
+    folder: Path,
+    seed: int,
+    parallel: ParallelConfig | None,
+    progress: Progress,
 ) -> None:
     """The tower and the language model at once, each in a process and on a core of its own."""
     context = multiprocessing.get_context("spawn")
     workers = {
-        name: context.Process(target=worker, args=(config, world, model_preset, folder, seed), name=name)
+        name: context.Process(target=worker, args=(config, world, model_preset, folder, seed, parallel), name=name)
         for name, worker in (("vision", vision_worker), ("language", _language_worker))
     }
     for worker in workers.values():
@@ -191,7 +200,9 @@ def make_tokenizer(config: BaseConfig, world: WorldConfig, folder: Path, seed: i
     (folder / "tokenizer" / "tokenizer.json").write_bytes(tokenizer.files["tokenizer.json"])
 
 
-def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
+def _language_worker(
+    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int, parallel: ParallelConfig | None
+) -> None:
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_folder(folder / "tokenizer")
     processor = Processor.fresh(tokenizer, preset(model_preset))
@@ -200,5 +211,5 @@ def _language_worker(config: BaseConfig, world: WorldConfig, model_preset: str, 
     start_with_numbers(model.language, tokenizer.numbers(), seed=seed + 1)
     corpus = _corpus(config, world, seed)
     for stage in config.language:
-        spread = TeamSpread(device=own_device())
+        spread = team_spread(ALONE, parallel)
         model = train_stage(model, processor, corpus, stage, folder / stage.name, seed=seed, spread=spread)

@@ -24,6 +24,7 @@ from mimovl.team import ALONE, Team
 from mimovl.train import Progress, train_stage
 from mimovl.train.checkpoint import is_finished
 from mimovl.train.distributed import own_device
+from mimovl.train.parallel_config import ParallelConfig, torch_dtype
 from mimovl.train.spread import TeamSpread
 from mimovl.types import Sample
 
@@ -42,6 +43,7 @@ def learn_to_read(
     seed: int,
     progress: Progress | None = None,
     team: Team = ALONE,
+    parallel: ParallelConfig | None = None,
 ) -> Path:
     """Train the decoder on pictures given by their attributes; the embedding of those is thrown away.
 
@@ -53,6 +55,7 @@ def learn_to_read(
         seed: of data and weights.
         progress: shows how far it is.
         team: processes that share each step.
+        parallel: gives the precision of matrix products and attention, and how many packs are computed at once.
 
     Returns:
         The last stage's checkpoint.
@@ -83,10 +86,16 @@ def learn_to_read(
                 turns=config.turns,
             )
             reader.guide_attention(plain.tokenizer, stage.guide)
-            spread = TeamSpread(team, device=own_device())
+            spread = team_spread(team, parallel)
             train_stage(reader, processor, samples, stage, out, seed=seed, progress=shown, spread=spread)
         before += stage.steps
     return folder / config.reading[-1].name / "model"
+
+
+def team_spread(team: Team, parallel: ParallelConfig | None) -> TeamSpread:
+    """Every process holds all of it, on its device; of what a recipe says, precision and packs at once are followed."""
+    parallel = parallel or ParallelConfig()
+    return TeamSpread(team, device=own_device(), dtype=torch_dtype(parallel.dtype), micro_packs=parallel.micro_packs)
 
 
 class _Attributed(WorldSamples):

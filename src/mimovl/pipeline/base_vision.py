@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections import deque
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,11 +19,14 @@ from mimovl.curate.world import WorldConfig, WorldItem, build_item
 from mimovl.curate.world.gui import LABELS
 from mimovl.curate.world.language import PLACES
 from mimovl.data import ImageSettings, patchify
+from mimovl.data.workers import InProcess, Note, Runner, WorkerPool
 from mimovl.model import VisionLanguageModel, build_model, preset
 from mimovl.pipeline.config import BaseConfig, VisionBaseConfig
 from mimovl.train import MetricsLog, Optimizer, learning_rate_factor
 from mimovl.train.checkpoint import resume_training, save_training
 from mimovl.train.distributed import own_device
+from mimovl.train.parallel_config import ParallelConfig, torch_dtype
+from mimovl.train.spread import computing_in
 from mimovl.train.vision_base import AttributeHead, PatchTargets, Region, patch_targets
 
 __all__ = ["VOCABULARY", "vision_worker"]
@@ -36,19 +43,27 @@ VOCABULARY = {
 """What a patch can be said to be."""
 
 
-def vision_worker(config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int) -> None:
+def vision_worker(
+    config: BaseConfig, world: WorldConfig, model_preset: str, folder: Path, seed: int, parallel: ParallelConfig | None
+) -> None:
     """Train the tower in a process of its own; DIR/base/vision/vision.pt is its parameters."""
     torch.set_num_threads(1)
     out = folder / "vision"
     if (out / "vision.pt").is_file():
         return
     model: VisionLanguageModel = build_model(preset(model_preset), seed=seed)
-    train_vision(model, config.vision, world, out, seed)
+    train_vision(model, config.vision, world, out, seed, torch_dtype(parallel.dtype) if parallel else None)
 
 
 def train_vision(
-    model: VisionLanguageModel, config: VisionBaseConfig, world: WorldConfig, out: Path, seed: int
+    model: VisionLanguageModel,
+    config: VisionBaseConfig,
+    world: WorldConfig,
+    out: Path,
+    seed: int,
+    dtype: torch.dtype | None = None,
 ) -> None:
+    """Train a tower on annotated pictures; OUT/vision.pt is its parameters."""
     tower = model.vision
     torch.manual_seed(seed)
     head = AttributeHead(model.config.vision.hidden_size, VOCABULARY)
@@ -61,10 +76,11 @@ def train_vision(
     step = (resume_training(out, modules, optimizer) or {"step": 0})["step"]
     batches = annotated_batches(config, world, seed, step)
     saved = started = time.monotonic()
-    with closing(MetricsLog(out / "metrics.jsonl", step=step)) as log:
+    with closing(batches), closing(MetricsLog(out / "metrics.jsonl", step=step)) as log:
         while step < config.steps:
             patches, grid, targets = next(batches)
-            loss, accuracy = head(tower(patches.to(device), grid.to(device)), targets.to(device))
+            with computing_in(dtype, device):
+                loss, accuracy = head(tower(patches.to(device), grid.to(device)), targets.to(device))
             loss.backward()
             factor = learning_rate_factor(
                 step, config.steps, warmup=config.warmup, schedule="cosine", final=config.final
@@ -89,21 +105,45 @@ def train_vision(
 
 def annotated_batches(
     config: VisionBaseConfig, world: WorldConfig, seed: int, start: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, PatchTargets]]:
-    """Batches of annotated pictures: patches, grids, targets; batch number ``start`` first."""
-    number = start * config.pictures
-    sources, weights = list(config.sources), list(config.sources.values())
-    while True:
+) -> Generator[tuple[torch.Tensor, torch.Tensor, PatchTargets], None, None]:
+    """Batches of annotated pictures: patches, grids, targets; batch number ``start`` first.
+
+    They depend on their number alone, whoever draws them.
+    """
+    draw = _Draw(config, world, seed)
+    with ExitStack() as stack:
+        runner: Runner = InProcess(draw)
+        if config.workers:
+            runner = stack.enter_context(WorkerPool(draw, config.workers))
+        ahead = deque(runner.submit("batch", start + number) for number in range(2 * (config.workers or 0) + 1))
+        for number in count(start + len(ahead)):
+            patches, grid, classes = runner.result(ahead.popleft())
+            ahead.append(runner.submit("batch", number))
+            targets = PatchTargets({name: torch.from_numpy(one).long() for name, one in classes.items()})
+            yield torch.from_numpy(patches), torch.from_numpy(grid), targets
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws a batch, here or in another process: patches, grids, and each attribute's classes."""
+
+    config: VisionBaseConfig
+    world: WorldConfig
+    seed: int
+
+    def __call__(self, kind: str, number: int, note: Note) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        config, seed = self.config, self.seed
+        sources, weights = list(config.sources), list(config.sources.values())
         examples: list[tuple[torch.Tensor, tuple[int, int, int], PatchTargets]] = []
-        while len(examples) < config.pictures:
-            source = random.Random(f"{seed}/vision/{number}").choices(sources, weights)[0]
-            item = build_item(source, seed=seed, index=number, split="train", config=world)
+        for index in range(number * config.pictures, (number + 1) * config.pictures):
+            source = random.Random(f"{seed}/vision/{index}").choices(sources, weights)[0]
+            item = build_item(source, seed=seed, index=index, split="train", config=self.world)
             examples.append(annotated_example(item))
-            number += 1
-        yield (
-            torch.cat([patches for patches, _, _ in examples]),
-            torch.tensor([grid for _, grid, _ in examples]),
-            PatchTargets.concatenate([targets for _, _, targets in examples]),
+        targets = PatchTargets.concatenate([targets for _, _, targets in examples])
+        return (
+            torch.cat([patches for patches, _, _ in examples]).numpy(),
+            np.array([grid for _, grid, _ in examples]),
+            {name: classes.numpy().astype(np.int16) for name, classes in targets.classes.items()},
         )
 
 

@@ -115,6 +115,8 @@ class VisionBaseConfig(RecipeModel):
     """How gradients become updates."""
     save_seconds: float = Field(default=60.0, gt=0)
     """A checkpoint to resume from is written at least this often."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that draw pictures ahead of a tower that trains on a GPU; unset: it draws them itself."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -55,11 +55,8 @@ class StagePlan:
     fits: bool
     changes: tuple[str, ...]
     """What makes it fit, as settings of ``parallel``; empty where it fits, or where nothing does."""
-
-    @property
-    def tokens_at_once(self) -> float:
-        """Tokens a GPU computes at once."""
-        return self.stage.length * self.parallel.micro_packs / self.parallel.context_parallel
+    tokens_at_once: float
+    """Of one GPU."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +143,7 @@ def _plan_stage(
         for part, work in count_flops(config, load, trained, checkpointing=parallel.activation_checkpointing).items()
     }
     model, executed = (sum(getattr(work, kind) for work in flops.values()) for kind in ("model", "executed"))
-    at_once = groups * parallel.micro_packs
-    busy = stage.packs / (-(-stage.packs // at_once) * at_once)
+    busy = stage.packs / (-(-stage.packs // groups) * groups)
     speed = gpus * gpu.peak(parallel.dtype) * mfu * busy / model
     tokens = stage.steps * stage.packs * stage.length
     days = tokens / speed / 86_400
@@ -171,6 +167,7 @@ def _plan_stage(
         days * 24 * gpus * price,
         fits,
         () if fits else tuple(_changes(stage, parallel, workload, config, gpus, gpu)),
+        _tokens_at_once(stage, parallel, groups),
     )
 
 
@@ -191,13 +188,19 @@ def _groups(stage: StageConfig, parallel: ParallelConfig, gpus: int) -> int:
     return groups
 
 
+def _tokens_at_once(stage: StageConfig, parallel: ParallelConfig, groups: int) -> float:
+    """Of one GPU: no more packs than its group has of a step."""
+    packs = min(parallel.micro_packs, -(-stage.packs // max(1, groups)))
+    return stage.length * packs / parallel.context_parallel
+
+
 def _load(config: ModelConfig, tokens: float, workload: Workload) -> Load:
     return Load.typical(config, tokens, **workload.model_dump())
 
 
 def _memory(stage: StageConfig, parallel: ParallelConfig, workload: Workload, config: ModelConfig, gpus: int) -> Memory:
     """Of one GPU, which computes its share of the packs it takes at once."""
-    tokens = stage.length * parallel.micro_packs / parallel.context_parallel
+    tokens = _tokens_at_once(stage, parallel, gpus // parallel.context_parallel)
     shards = {"off": 1, "full": gpus, "hybrid": min(gpus, parallel.shard_size or _GPUS_OF_A_MACHINE)}[parallel.fsdp]
     spread = Spread(
         shards=shards,

@@ -298,7 +298,8 @@ class Runner:
             with self._timed("base", "base parts", finished=finished) as progress:
                 if not finished:
                     world, seed, team = recipe.data.world, recipe.seed, self.team
-                    build_base(recipe.base, world, recipe.model, folder, seed=seed, progress=progress, team=team)
+                    options: dict[str, Any] = dict(seed=seed, progress=progress, team=team, parallel=recipe.parallel)
+                    build_base(recipe.base, world, recipe.model, folder, **options)
                 if not finished and team.leads:
                     about = {"recipe_hash": recipe_hash(recipe), "mimovl": __version__}
                     (folder / "model" / "base.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -78,8 +78,9 @@ class SharedPrefixAttention:
             joined: torch.Tensor = _Joined.apply(q_NHD, k_NKD, v_NKD, self)  # type: ignore[no-untyped-call]
             return joined
         if self._flash and self._layout and q_NHD.dtype in FLASH_DTYPES and q_NHD.shape[-1] % 8 == 0:
-            keys, *bounds = self._layout
-            return self._flash(q_NHD, k_NKD.index_select(0, keys), v_NKD.index_select(0, keys), *bounds, True)
+            keys, q_starts, k_starts, longest_q, longest_k = self._layout
+            k_NKD, v_NKD = k_NKD.index_select(0, keys), v_NKD.index_select(0, keys)
+            return self._flash(q_NHD, k_NKD, v_NKD, q_starts, k_starts, longest_q, longest_k, True)
         pieces = []
         for start, length, prompt in self.segments:
             rows = self._seen(start, length, prompt).to(self.device)

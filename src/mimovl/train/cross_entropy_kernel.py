@@ -8,8 +8,8 @@ Legend: M tokens, V vocabulary.
 from __future__ import annotations
 
 import torch
-import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
+import triton
+import triton.language as tl
 
 __all__ = ["losses_and_gradient"]
 
@@ -35,10 +35,10 @@ def losses_and_gradient(
     )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _row(
     logits, targets, weights, losses, stride, entries, GRADIENT: tl.constexpr, BLOCK: tl.constexpr
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """One token: largest logit and normaliser in one pass, then the gradient."""
     row = tl.program_id(0).to(tl.int64)
     start = logits + row * stride

@@ -39,9 +39,10 @@ from mimovl.train.optimizer import Groups, Optimizer, Parts
 from mimovl.train.parallel_config import ParallelConfig, torch_dtype
 from mimovl.train.sharded_muon import ShardedMuon, rows_of
 from mimovl.train.spread import Checkpoints, Wish, decide
+from mimovl.train.transfer import join_packs, to_device
 from mimovl.types import PackedBatch
 
-__all__ = ["ShardedSpread", "join_packs", "load_shards", "needs_sharding", "shard_model"]
+__all__ = ["ShardedSpread", "load_shards", "needs_sharding", "shard_model"]
 
 T = TypeVar("T")
 
@@ -186,7 +187,7 @@ class ShardedSpread:
         """``micro_packs`` at a time."""
         size = self.parallel.micro_packs
         for first in range(0, len(packs), size):
-            yield join_packs(packs[first : first + size]).to(self._device), first + size >= len(packs)
+            yield to_device(join_packs(packs[first : first + size]), self._device), first + size >= len(packs)
 
     def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
         """Of the tokens that are this process's."""
@@ -262,7 +263,8 @@ def shard_model(model: VisionLanguageModel, mesh: DeviceMesh, parallel: Parallel
     # The loss reads the output matrix after the forward pass.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
     for module in model.modules():
-        if isinstance(module, FSDPModule):  # gradients are summed; the loss is divided by all labels of the step
+        # Gradients are summed; the loss is divided by all labels of the step. One process alone would divide by one.
+        if isinstance(module, FSDPModule) and mesh.size() > 1:
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
 
@@ -307,25 +309,3 @@ def load_shards(model: VisionLanguageModel, folder: Path, device: torch.device, 
         if rows.stop > rows.start:
             with open_shard(one.file) as file:
                 target.copy_(file.get_slice(one.name)[rows].reshape(target.shape))
-
-
-def join_packs(packs: Sequence[PackedBatch]) -> PackedBatch:
-    """Packs laid end to end as one; no attention across them."""
-    if len(packs) == 1:
-        return packs[0]
-    starts = [0]
-    for pack in packs:
-        starts.append(starts[-1] + pack.num_tokens)
-    bounds = [pack.cu_seqlens[1:] + start for pack, start in zip(packs, starts, strict=False)]
-    return PackedBatch(
-        tokens=torch.cat([pack.tokens for pack in packs]),
-        positions=torch.cat([pack.positions for pack in packs], dim=1),
-        cu_seqlens=torch.cat([packs[0].cu_seqlens[:1], *bounds]).to(packs[0].cu_seqlens.dtype),
-        labels=torch.cat([pack.labels for pack in packs]),
-        loss_weights=torch.cat([pack.loss_weights for pack in packs]),
-        patches=torch.cat([pack.patches for pack in packs]),
-        grid_thw=torch.cat([pack.grid_thw for pack in packs]),
-        visual_index=torch.cat([pack.visual_index + start for pack, start in zip(packs, starts, strict=False)]),
-        sample_ids=[name for pack in packs for name in pack.sample_ids],
-        sources=[name for pack in packs for name in pack.sources],
-    )

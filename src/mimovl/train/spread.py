@@ -9,6 +9,7 @@ batches → loss → backward, pack by pack;  gradients, once;  merge puts the f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -21,9 +22,10 @@ from mimovl.train.checkpoint import finish_step, resume_training, save_training
 from mimovl.train.config import StageConfig
 from mimovl.train.loss import Objective, SummedLoss
 from mimovl.train.optimizer import Optimizer
+from mimovl.train.transfer import join_packs, to_device
 from mimovl.types import PackedBatch
 
-__all__ = ["Checkpoints", "ResumePoint", "Spread", "TeamSpread", "Wish", "decide"]
+__all__ = ["Checkpoints", "ResumePoint", "Spread", "TeamSpread", "Wish", "computing_in", "decide"]
 
 T = TypeVar("T")
 Wish = Literal["go on", "save", "stop"]
@@ -136,9 +138,9 @@ class TeamSpread:
         stop_asked: whether this process was asked to end.
         device: where to compute; unset, where the model is.
         arrange: done to the model before it trains: blocks that are compiled or forget their activations.
+        dtype: of matrix products and attention, where it is narrower than the parameters (autocast).
+        micro_packs: packs computed at once.
     """
-
-    dtype: torch.dtype | None = None
 
     def __init__(
         self,
@@ -148,8 +150,12 @@ class TeamSpread:
         stop_asked: Callable[[], bool] | None = None,
         device: torch.device | None = None,
         arrange: Callable[[VisionLanguageModel], None] | None = None,
+        dtype: torch.dtype | None = None,
+        micro_packs: int = 1,
     ) -> None:
         self.team = team
+        self._micro_packs = micro_packs
+        self.dtype = dtype
         self.checkpoints: Checkpoints = checkpoints or ResumePoint(team)
         self._stop_asked = stop_asked
         self._device = device
@@ -177,13 +183,16 @@ class TeamSpread:
         return self.team.merge(shares)
 
     def batches(self, packs: Sequence[PackedBatch]) -> Iterator[tuple[PackedBatch, bool]]:
-        """One after the other."""
-        for number, batch in enumerate(packs, 1):
-            yield batch.to(self._device) if self._device else batch, number == len(packs)
+        """``micro_packs`` at a time."""
+        for first in range(0, len(packs), self._micro_packs):
+            batch = join_packs(packs[first : first + self._micro_packs])
+            last = first + self._micro_packs >= len(packs)
+            yield to_device(batch, self._device) if self._device else batch, last
 
     def loss(self, model: VisionLanguageModel, batch: PackedBatch, objective: Objective) -> SummedLoss:
         """Of the whole batch."""
-        return objective(model, batch)
+        with computing_in(self.dtype, batch.tokens.device):
+            return objective(model, batch)
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
         """If anything learns: text alone teaches a frozen language model nothing."""
@@ -207,6 +216,11 @@ class TeamSpread:
         self.checkpoints.settle(out)
         finish_step(out, model, side_files, done, team=self.team)
         self.checkpoints.drop(out)
+
+
+def computing_in(dtype: torch.dtype | None, device: torch.device) -> AbstractContextManager[None]:
+    """Matrix products and attention in a narrower type than the parameters'; None and float32 for the parameters'."""
+    return nullcontext() if dtype in (None, torch.float32) else torch.autocast(device.type, dtype)
 
 
 def decide(team: Team, *, due: bool, stop: bool) -> Wish:
