@@ -148,8 +148,9 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device."""
+        ahead = str(device) != "cpu"  # else it could be read before it has arrived
         moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
+            name: getattr(self, name).to(device, non_blocking=ahead)
             for name in (
                 "tokens",
                 "positions",

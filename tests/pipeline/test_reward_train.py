@@ -97,8 +97,8 @@ def test_a_folder_that_does_not_give_back_what_was_trained_is_refused(trained, t
     (copy / "model" / CARD_FILE).unlink()
     plain = reward_train.load_reward_model
 
-    def damaged(folder):
-        model = plain(folder)
+    def damaged(folder, **options):
+        model = plain(folder, **options)
         model.network.reward.score.weight.data[0, 0] += 1
         return model
 

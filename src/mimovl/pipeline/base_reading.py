@@ -74,7 +74,7 @@ def learn_to_read(
         out = folder / stage.name
         if team.broadcast(is_finished(out)):
             reader.load_state_dict(load_checkpoint(out / "model").state_dict(), strict=False)
-            reader.attributes.load_state_dict(torch.load(out / "model" / TABLE_FILE))
+            reader.attributes.load_state_dict(torch.load(out / "model" / TABLE_FILE, map_location="cpu"))
         else:
             shown = PartOf(progress, before, stage.steps, whole) if progress else None
             samples = _Attributed(

@@ -88,6 +88,7 @@ class Guide:
 
     def loss(self, batch: PackedBatch) -> torch.Tensor | None:
         """Weighted sum over the guided positions of the last pass; None where there are none."""
+        batch = batch.to("cpu")  # places are looked up one by one
         terms = [self.weight * term for term in self._look(self.layer, self.boxes(batch), batch)]
         share = self.weight * _QUESTION_SHARE
         terms += [share * term for term in self._look(QUESTION_LAYER, self.questions(batch), batch)]
@@ -180,7 +181,7 @@ class Guide:
     def _look(
         self, layer: int, guided: Iterable[tuple[int, torch.Tensor, torch.Tensor]], batch: PackedBatch
     ) -> Iterator[torch.Tensor]:
-        """What the attention on the right places is short of, summed over a head's positions."""
+        """What the attention on the right places is short of, summed over a head's positions; the batch on the CPU."""
         q_NHD, k_NKD = self._seen[layer]
         bounds = batch.cu_seqlens.tolist()
         for head, positions, where in guided:
@@ -190,12 +191,14 @@ class Guide:
             scores = q_NHD[positions, head] @ k_NKD[first:last, head // self._shared].T / q_NHD.shape[-1] ** 0.5
             segment_start = batch.cu_seqlens[torch.searchsorted(batch.cu_seqlens, positions, right=True) - 1]
             hidden = (keys[None] > positions[:, None]) | (keys[None] < segment_start[:, None])
-            logs, right = scores.masked_fill(hidden, -torch.inf).log_softmax(-1), where[:, first:last]
+            logs = scores.masked_fill(hidden.to(scores.device), -torch.inf).log_softmax(-1)
+            right = where[:, first:last]
             if right.dtype == torch.bool:  # anywhere among them
-                yield -logs.masked_fill(~right, -torch.inf).logsumexp(1).sum()
+                yield -logs.masked_fill(~right.to(logs.device), -torch.inf).logsumexp(1).sum()
             else:  # shared out like this
-                wanted = right > 0
-                yield (right[wanted] * (right[wanted].log() - logs[wanted])).sum()
+                wanted = (right > 0).nonzero(as_tuple=True)
+                share = right[wanted].to(logs.device)
+                yield (share * (share.log() - logs[wanted])).sum()
 
 
 def _tokens(tokenizer: Tokenizer, vocabulary: Mapping[str, Sequence[str]], names: Sequence[str]) -> set[int]:

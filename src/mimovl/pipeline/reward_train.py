@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mimovl.data import PairFolder, Preference, PreferenceProcessor, Processor, answer_of
 from mimovl.errors import CheckpointError, DataError
 from mimovl.evaluate.answers import write_json
@@ -40,7 +42,9 @@ from mimovl.reward.reward_model import (
 from mimovl.team import Team, run_team
 from mimovl.train import Progress, train_stage
 from mimovl.train.checkpoint import is_finished
+from mimovl.train.distributed import own_device
 from mimovl.train.preference_loss import preference_loss
+from mimovl.train.spread import TeamSpread
 
 __all__ = ["judge_pairs", "train_reward_model"]
 
@@ -108,8 +112,9 @@ def _train(
 ) -> tuple[RewardNetwork, PreferenceProcessor]:
     """The trained network, or the one that was finished before."""
     text_only = recipe.kind == "text"
+    device = own_device() if team.size == 1 else torch.device("cpu")  # a team shares the cores
     if is_finished(folder):
-        network = load_reward_network(folder / "model")
+        network = load_reward_network(folder / "model", device=device)
         own = Processor.from_files(network.side_files, network.config, where=str(folder / "model"))
     else:
         model, own = load_start(recipe.start, recipe.kind)
@@ -126,7 +131,7 @@ def _train(
             folder,
             seed=recipe.seed,
             progress=progress,
-            team=team,
+            spread=TeamSpread(team, device=device),
             objective=objective,
         )
     return network, processor
@@ -152,7 +157,7 @@ def _finish(
     card = RewardCard(recipe.kind, tokenizer_hash(processor), calibration, recipe.empty_thought)
     card.write(folder / "model")
     model.calibration = calibration
-    _compare(model, load_reward_model(folder / "model"), pairs.heldout, folder / "model")
+    _compare(model, load_reward_model(folder / "model", device=network.device), pairs.heldout, folder / "model")
     judged = judge_pairs(model, pairs.heldout, progress)
     report = {
         "name": recipe.name,

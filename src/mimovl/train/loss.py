@@ -86,10 +86,10 @@ def language_model_loss(
     """Weighted next-token loss of a packed batch, or of the tokens that are this process's share of it."""
     where, total, losses = _weighted_losses(model, batch, share)
     # Segment of each labelled token, to split the loss by source.
-    segment = torch.searchsorted(batch.cu_seqlens, where, right=True) - 1
+    segment = (torch.searchsorted(batch.cu_seqlens, where, right=True) - 1).cpu()
     num_samples = len(batch.sources)
-    sums = torch.zeros(num_samples).index_add_(0, segment.cpu(), losses.cpu())
-    counts = torch.bincount(segment.cpu(), minlength=num_samples)
+    sums = torch.zeros(num_samples).index_add_(0, segment, losses.cpu())
+    counts = torch.bincount(segment, minlength=num_samples)
     by_source: dict[str, tuple[float, int]] = {}
     by_sample = tuple(zip(sums.tolist(), counts.tolist(), strict=True))
     for source, (summed, count) in zip(batch.sources, by_sample, strict=True):

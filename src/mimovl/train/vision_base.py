@@ -164,7 +164,8 @@ class AttributeHead(nn.Module):
     def forward(self, features_PC: torch.Tensor, targets: PatchTargets) -> tuple[torch.Tensor, dict[str, float]]:
         """Weighted mean loss over heads, and each one's accuracy where it has a say (coordinates: within ``CLOSE``)."""
         x = self.norm(features_PC)
-        losses, accuracy = [], {}
+        names: list[str] = []
+        losses, counts = [], []
         for name in self.names:
             where = (targets.classes[name] != IGNORE_INDEX).nonzero().flatten()
             if not len(where):
@@ -175,10 +176,12 @@ class AttributeHead(nn.Module):
             scored = (
                 wanted > 0 if name.startswith(("char", "centre", "kind")) else torch.ones_like(wanted, dtype=torch.bool)
             )
-            if scored.any():
-                off = (logits.argmax(-1) - wanted)[scored].abs()
-                accuracy[name] = float((off <= (CLOSE if _is_coordinate(name) else 0)).float().mean())
-        return torch.stack(losses).mean(), accuracy
+            close = (logits.argmax(-1) - wanted).abs() <= (CLOSE if _is_coordinate(name) else 0)
+            names.append(name)
+            counts.append(torch.stack([(close & scored).sum(), scored.sum()]))
+        # Read once for all heads: each reading waits for the device.
+        read = zip(names, torch.stack(counts).tolist(), strict=True)
+        return torch.stack(losses).mean(), {name: right / scored for name, (right, scored) in read if scored}
 
     def _logits(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """Logits of one attribute's classes."""
