@@ -330,14 +330,8 @@ def varlen(
 def _unrecorded(self: BlockDecoder, rows: int, width: int) -> Any:
     """A step of so many rows that is computed each time; there is no graph to replay."""
     device = self.model.device
-    return _Recorded(
-        torch.zeros(rows, dtype=torch.long, device=device),
-        torch.zeros(3, rows, dtype=torch.long, device=device),
-        torch.full((rows, width), self.spare, dtype=torch.int32, device=device),
-        torch.zeros(rows, dtype=torch.int32, device=device),
-        torch.zeros(0, device=device),
-        None,
-    )
+    told = torch.from_numpy(self._told((), rows, width)).to(device)
+    return _Recorded(told, torch.zeros(0, device=device), None)
 
 
 def _patches() -> list[Any]:
@@ -348,6 +342,7 @@ def _patches() -> list[Any]:
         total_memory = 141 << 30
         major, minor, multi_processor_count = 9, 0, 132
 
+    stream = mock.Mock()
     cuda: dict[str, Any] = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
@@ -369,6 +364,9 @@ def _patches() -> list[Any]:
         "get_rng_state": lambda _=None: torch.get_rng_state(),
         "set_rng_state": lambda *_: None,
         "is_current_stream_capturing": lambda: False,
+        "Stream": lambda _=None: stream,
+        "current_stream": lambda _=None: stream,
+        "stream": lambda _: contextlib.nullcontext(),
     }
     begin = dist.init_process_group
     mesh = init_device_mesh
@@ -381,6 +379,8 @@ def _patches() -> list[Any]:
     return [
         *(mock.patch.object(torch.cuda, name, value) for name, value in cuda.items()),
         mock.patch.object(torch, "Generator", _Generator),
+        mock.patch.object(torch.Tensor, "pin_memory", lambda self: self),
+        mock.patch.object(torch.Tensor, "record_stream", lambda self, _: None),
         mock.patch.object(of_torch, "varlen_attn", varlen),
         mock.patch.object(BlockDecoder, "_record", _unrecorded),
         mock.patch.object(dist, "init_process_group", lambda backend, **options: begin("gloo", **options)),

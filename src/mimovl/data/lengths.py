@@ -26,14 +26,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mimovl.data.clip_header import clip_header
-from mimovl.data.image import image_size, resized_size
 from mimovl.data.processor import Processor
-from mimovl.data.video_sampling import sample_times
 from mimovl.data.workers import InProcess, Note, Runner, WorkerPool
 from mimovl.errors import DataError
 from mimovl.media_check import check_media
-from mimovl.types import Media, Sample
+from mimovl.types import Sample
 
 __all__ = ["LengthIndex", "OpenMedia", "Peekable", "Readable", "build_index", "count_tokens", "find_index", "peek_at"]
 
@@ -87,24 +84,11 @@ def count_tokens(processor: Processor, sample: Sample, open_media: OpenMedia | N
         media = sample.media[part.media]
         name = f"sample {sample.id}, {part.type} {part.media[:12]}"
         if open_media is None:
-            total += _visual_tokens(processor, media, media.data, name) - 1
+            total += processor.visual_tokens(media, media.data, name=name) - 1
             continue
         with open_media(part.media) as file:
-            total += _visual_tokens(processor, media, file, name) - 1
+            total += processor.visual_tokens(media, file, name=name) - 1
     return total
-
-
-def _visual_tokens(processor: Processor, media: Media, source: bytes | BinaryIO, name: str) -> int:
-    pairs = 1
-    if media.kind == "image":
-        height, width = resized_size(*image_size(source, name=name), processor.image)
-    else:
-        seconds = media.num_frames / media.fps if media.fps > 0 else None
-        header = clip_header(source, name=name, seconds=seconds)
-        count = len(sample_times(header.num_frames, header.duration, processor.video).times)
-        height, width = processor.frame_size(header.height, header.width, count)
-        pairs = -(-count // processor.image.temporal_patch_size)
-    return pairs * (height // processor.image.factor) * (width // processor.image.factor)
 
 
 # ---------------------------------------------------------------- a whole dataset

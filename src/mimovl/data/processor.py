@@ -15,15 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
 from mimovl.data.chat_template import ChatTemplate, ask_without_thinking, chatml, read_table
-from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, open_image, patchify, resized_size
+from mimovl.data.clip_header import clip_header
+from mimovl.data.image import IMAGE_MEAN, IMAGE_STD, ImageSettings, image_size, open_image, patchify, resized_size
 from mimovl.data.positions import VisualSpan, mrope_positions
 from mimovl.data.tokenizer import STRUCTURE_TOKENS, Tokenizer
 from mimovl.data.video import open_video
-from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings, clip_size
+from mimovl.data.video_sampling import MIMO_VL_VIDEO, VideoSettings, clip_size, sample_times
 from mimovl.errors import CheckpointError, DataError
 from mimovl.media_check import check_media
 from mimovl.model.config import ModelConfig
@@ -284,6 +286,19 @@ class Processor:
         pixels = patchify(frames, size, self.image)
         rows, columns = size[0] // self.image.patch_size, size[1] // self.image.patch_size
         return pixels, (pixels.shape[0] // (rows * columns), rows, columns), seconds
+
+    def visual_tokens(self, media: Media, source: bytes | BinaryIO, *, name: str) -> int:
+        """Tokens of a picture or clip, from the header of its file."""
+        pairs = 1
+        if media.kind == "image":
+            height, width = resized_size(*image_size(source, name=name), self.image)
+        else:
+            seconds = media.num_frames / media.fps if media.fps > 0 else None
+            header = clip_header(source, name=name, seconds=seconds)
+            count = len(sample_times(header.num_frames, header.duration, self.video).times)
+            height, width = self.frame_size(header.height, header.width, count)
+            pairs = -(-count // self.image.temporal_patch_size)
+        return pairs * (height // self.image.factor) * (width // self.image.factor)
 
     def frame_size(self, height: int, width: int, num_frames: int) -> tuple[int, int]:
         """Frame size within the per-frame bounds and the clip's token budget."""

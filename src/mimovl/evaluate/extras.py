@@ -38,7 +38,7 @@ def absolute_error(gold: Gold, completion: str) -> tuple[float, float] | None:
         return None
     text = split_thought(completion)
     count = read_count(text) if text is not None else None
-    answered = min(max(float(count), -MAX_COUNT), MAX_COUNT) if count is not None else 0.0
+    answered = float(min(max(count, -MAX_COUNT), MAX_COUNT)) if count is not None else 0.0
     return abs(answered - gold_count(gold.answer)), 1.0
 
 

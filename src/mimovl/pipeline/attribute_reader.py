@@ -13,6 +13,8 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -104,6 +106,15 @@ class AttributeProcessor(Processor):
         seconds = self.image.temporal_patch_size / media.fps if media.kind == "video" else 0.0
         grid = (len(classes) // (rows * columns), rows, columns)
         return torch.from_numpy(classes.astype(np.float32)), grid, seconds
+
+    def visual_tokens(self, media: Media, source: bytes | BinaryIO, *, name: str) -> int:
+        """A token for each merged cell of patches."""
+        size = len(source if isinstance(source, bytes) else source.read())
+        return size // np.dtype(np.int16).itemsize // len(self.reader.sizes) // self.config.vision.merge_unit
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What processes that read ahead are sent: of the model, which may be on a GPU, only what its classes are."""
+        return {**self.__dict__, "reader": SimpleNamespace(sizes=self.reader.sizes)}
 
     def files(self) -> dict[str, bytes]:
         """Those of the processor, and the table of attributes."""

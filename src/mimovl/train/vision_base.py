@@ -163,7 +163,7 @@ class AttributeHead(nn.Module):
 
     def forward(self, features_PC: torch.Tensor, targets: PatchTargets) -> tuple[torch.Tensor, dict[str, float]]:
         """Weighted mean loss over heads, and each one's accuracy where it has a say (coordinates: within ``CLOSE``)."""
-        x = self.norm(features_PC)
+        x = self.norm(features_PC.float())
         names: list[str] = []
         losses, counts = [], []
         for name in self.names:
