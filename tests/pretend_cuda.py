@@ -387,6 +387,7 @@ def _patches() -> list[Any]:
         mock.patch.object(fsdp, "init_device_mesh", lambda _, *args, **options: mesh("cpu", *args, **options)),
         mock.patch.object(fsdp, "shard_model", lambda *_: None),
         mock.patch.object(fsdp, "FSDPModule", nn.Module),
+        mock.patch.object(nn.Module, "set_reshard_after_backward", lambda *_: None, create=True),
         mock.patch.object(threading.Thread, "_bootstrap_inner", bootstrap),
     ]
 
