@@ -39,3 +39,34 @@ def test_swiglu_is_its_formula(bias):
     gate, up = layer.gate_proj(x), layer.up_proj(x)
     assert torch.allclose(layer(x), layer.down_proj(gate * torch.sigmoid(gate) * up), atol=1e-6)
     assert (layer.gate_proj.bias is not None) == bias
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "frozen", [(), ("down_proj",), ("gate_proj", "up_proj"), ("gate_proj", "up_proj", "down_proj")]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_feed_forward_and_its_gradients_are_those_written_out_to_the_bit(
+    bias: bool, frozen: tuple[str, ...], dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    block = SwiGLU(64, 192, bias=bias).to(dtype)
+    for name in frozen:
+        getattr(block, name).requires_grad_(False)
+    x = torch.randn(333, 64, dtype=dtype, requires_grad=True)
+    wanted = [x, *(parameter for parameter in block.parameters() if parameter.requires_grad)]
+    out = block(x)
+    weight = torch.randn_like(out)
+    plain = block.down_proj(F.silu(block.gate_proj(x)) * block.up_proj(x))
+    assert torch.equal(out, plain)
+    for one, other in zip(
+        torch.autograd.grad(out, wanted, weight), torch.autograd.grad(plain, wanted, weight), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_the_feed_forward_keeps_two_tensors_of_its_width() -> None:
+    block, kept = SwiGLU(64, 192, bias=False), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.shape) or x, lambda x: x):
+        block(torch.randn(333, 64))
+    assert kept.count(torch.Size([333, 192])) == 2
