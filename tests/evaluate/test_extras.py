@@ -17,6 +17,7 @@ TWO = Gold("box", [[0, 0, 10, 10], [20, 0, 30, 10]])
         ("<think>9</think>3", 1),
         ("9" * 300, MAX_COUNT - 4),
         ("9" * 400, MAX_COUNT - 4),  # more than a float holds
+        ("-" + "9" * 400, MAX_COUNT + 4),
     ],
 )
 def test_absolute_error_takes_an_unread_answer_for_zero(text: str, error: float) -> None:

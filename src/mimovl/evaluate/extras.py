@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from mimovl.types import Gold
 from mimovl.verify.answer import read_answer, split_thought
@@ -38,7 +39,8 @@ def absolute_error(gold: Gold, completion: str) -> tuple[float, float] | None:
         return None
     text = split_thought(completion)
     count = read_count(text) if text is not None else None
-    answered = float(min(max(count, -MAX_COUNT), MAX_COUNT)) if count is not None else 0.0
+    # Bounded as it is: a number of hundreds of digits is no float.
+    answered = 0.0 if count is None else float(max(Fraction(-MAX_COUNT), min(Fraction(MAX_COUNT), count)))
     return abs(answered - gold_count(gold.answer)), 1.0
 
 
