@@ -88,7 +88,7 @@ class Guide:
 
     def loss(self, batch: PackedBatch) -> torch.Tensor | None:
         """Weighted sum over the guided positions of the last pass; None where there are none."""
-        batch = batch.to("cpu")  # what is to be seen is found there, while a GPU still computes
+        batch = batch.on_host  # what is to be seen is found there, while a GPU still computes
         bounds = batch.cu_seqlens.numpy().astype(np.int64)
         terms = [
             self.weight * share * missing_attention(*self._seen[layer], guided, bounds)
