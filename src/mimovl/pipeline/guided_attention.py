@@ -121,7 +121,8 @@ def _missing(
     cells, cell, sizes = np.unique(starts, return_inverse=True, return_counts=True)
     slot = np.empty(len(starts), dtype=np.int64)
     slot[cell.argsort(kind="stable")] = spans(sizes)
-    queries = np.zeros((len(cells), sizes.max()), dtype=np.int64)
+    # What fills a cell up has gradient zero; on one vector all of it would have to be added in turn.
+    queries = (np.arange(len(cells) * sizes.max()) % (num_tokens * heads)).reshape(len(cells), -1)
     queries[cell, slot] = guided.positions * heads + guided.heads
     last = guided.positions - first
     counts = np.bincount(guided.rows, minlength=len(guided))
