@@ -196,6 +196,7 @@ def test_of_a_pack_only_its_losses_are_waited_for(tmp_path: Path) -> None:
     plain = tiny.processor()
     with pretend_cuda():
         reader = AttributeModel(deeper, VOCABULARY)
+        reader.load_state_dict(build_model(deeper, seed=0).state_dict(), strict=False)
         reader.guide_attention(plain.tokenizer, 0.3)
         processor = AttributeProcessor(plain.tokenizer, plain.template, deeper, plain.image, plain.video, reader=reader)
         attributed = _Attributed({"world/counting": 50}, tiny.WORLD, seed=1, thinking_share=0.5, turns=4)

@@ -25,7 +25,9 @@ BOXES = [list(attribute_sizes(VOCABULARY)).index(f"box{side}") for side in range
 def reading() -> AttributeProcessor:
     plain = Processor.load(embedded_base().folder)
     torch.manual_seed(0)
-    model = AttributeModel(load_checkpoint(embedded_base().folder).config, VOCABULARY)
+    base = load_checkpoint(embedded_base().folder)
+    model = AttributeModel(base.config, VOCABULARY)
+    model.load_state_dict(base.state_dict(), strict=False)
     return AttributeProcessor(plain.tokenizer, plain.template, plain.config, plain.image, plain.video, reader=model)
 
 
