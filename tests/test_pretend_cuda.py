@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from mimovl.curate.world import WorldConfig
 from mimovl.errors import Stopped
 from mimovl.generate import Engine
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint
-from mimovl.pipeline.base_reading import learn_to_read
-from mimovl.pipeline.base_vision import train_vision
+from mimovl.pipeline.attribute_reader import AttributeModel, AttributeProcessor
+from mimovl.pipeline.base_reading import _Attributed, learn_to_read
+from mimovl.pipeline.base_vision import VOCABULARY, train_vision
 from mimovl.pipeline.config import BaseConfig
 from mimovl.reward import RewardRouter
 from mimovl.rl import RLConfig, pack_groups, policy_terms, train_policy
@@ -25,7 +27,7 @@ from mimovl.train.parallel_config import ParallelConfig
 from mimovl.train.spread import ResumePoint, TeamSpread
 from mimovl.types import Completion, Outcome, Request, Sample, SamplingParams, Verdict
 from tests import tiny
-from tests.pretend_cuda import pretend_cuda
+from tests.pretend_cuda import pretend_cuda, waits
 from tests.rl import groups as made
 
 GPU = torch.device("cuda", 0)
@@ -180,6 +182,34 @@ def test_a_stage_is_trained_and_goes_on_from_its_resume_point(sharded: bool, tmp
         with pytest.raises(Stopped):
             train(stop=True)
         assert train(stop=False).device == GPU
+
+
+def test_of_a_pack_only_its_losses_are_waited_for(tmp_path: Path) -> None:
+    """All else is known on the CPU; gradient norms are read once a step."""
+    steps, packs = 2, 3
+    stage = tiny.stage(steps=steps, packs=packs)
+    reading = tiny.stage(
+        **{"steps": steps, "packs": packs, "length": 512, "mixture": {"world/counting": 1}},
+        **{"train": ["language", "attributes"], "learning_rate": {"language": 1e-3, "attributes": 1e-3}},
+    )
+    deeper = replace(tiny.config(), language=replace(tiny.config().language, num_layers=4))
+    plain = tiny.processor()
+    with pretend_cuda():
+        reader = AttributeModel(deeper, VOCABULARY)
+        reader.load_state_dict(build_model(deeper, seed=0).state_dict(), strict=False)
+        reader.guide_attention(plain.tokenizer, 0.3)
+        processor = AttributeProcessor(plain.tokenizer, plain.template, deeper, plain.image, plain.video, reader=reader)
+        attributed = _Attributed({"world/counting": 50}, tiny.WORLD, seed=1, thinking_share=0.5, turns=4)
+        for name, model, inputs, samples, what in (
+            ("plain", tiny.model(), plain, tiny.mixed(), stage),
+            ("reading", reader, processor, attributed, reading),
+        ):
+            waits.clear()
+            train_stage(model, inputs, samples, what, tmp_path / name, spread=TeamSpread(device=GPU))
+            places = Counter(place.split(":")[0] for place in waits.elements())
+            saved = places.pop("model/hf_checkpoint.py")
+            assert saved and places.pop("train/optimizer.py") == steps * (1 + len(what.train))
+            assert places == {"train/trainer.py": steps * packs, "train/loss.py": steps * packs}
 
 
 def test_tower_and_reading_of_the_base_are_trained(tmp_path: Path) -> None:

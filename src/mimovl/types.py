@@ -140,11 +140,28 @@ class PackedBatch:
     """Positions in ``tokens`` that the merged visual tokens fill, in order, shape (P / 4,)."""
     sample_ids: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+    origin: PackedBatch | None = field(default=None, init=False, repr=False, compare=False)
+    """The same batch in main memory, once :attr:`on_host` knows it; what is moved to a GPU is not changed there."""
 
     @property
     def num_tokens(self) -> int:
         """Tokens of the pack."""
         return int(self.tokens.shape[0])
+
+    @property
+    def on_host(self) -> PackedBatch:
+        """The same batch in main memory; where it came from there, reading it makes nobody wait for a GPU."""
+        if self.tokens.device.type == "cpu":
+            return self
+        if self.origin is None:
+            self.origin = self.to("cpu")
+        return self.origin
+
+    @property
+    def bounds(self) -> list[int]:
+        """``cu_seqlens`` as numbers."""
+        bounds: list[int] = self.on_host.cu_seqlens.tolist()
+        return bounds
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device."""
@@ -162,7 +179,9 @@ class PackedBatch:
                 "visual_index",
             )
         }
-        return PackedBatch(**moved, sample_ids=self.sample_ids, sources=self.sources)
+        there = PackedBatch(**moved, sample_ids=self.sample_ids, sources=self.sources)
+        there.origin = self.on_host if ahead else None
+        return there
 
 
 # ---------------------------------------------------------------- generation

@@ -91,6 +91,14 @@ def test_nothing_is_gathered_by_index_in_either_direction(lengths):
     assert not [name for name in called if "index" in name] and any("scaled_dot_product" in name for name in called)
 
 
+def test_bounds_at_hand_are_not_read_from_where_they_are_needed():
+    lengths = [3, 3, 5, 2]
+    there = torch.empty(5, device="meta", dtype=torch.int64)
+    known, read = Segments(there, [0, 3, 6, 11, 13]), Segments(cumulative(lengths))
+    assert (known.lengths, known.runs, known.groups, known.longest) == (read.lengths, read.runs, read.groups, 5)
+    assert known.bounds.is_meta and known.bounds.dtype == torch.int32
+
+
 def test_nothing_to_attend_to_is_no_error():
     assert PackedAttention(Segments(torch.tensor([0])), causal=False)(0, *random_heads(0)).shape == (0, 4, 8)
 

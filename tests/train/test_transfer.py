@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ import torch
 from mimovl.train.transfer import to_device
 from mimovl.types import PackedBatch
 from tests.data import small
+from tests.pretend_cuda import pretend_cuda, waits
 
 
 def batch() -> PackedBatch:
@@ -17,12 +18,25 @@ def batch() -> PackedBatch:
 
 
 def same(one: PackedBatch, other: PackedBatch) -> bool:
-    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(PackedBatch)]
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(PackedBatch) if field.compare]
     return all(torch.equal(a.cpu(), b.cpu()) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
 
 
 def test_on_the_cpu_it_is_the_same() -> None:
     assert same(to_device(batch(), torch.device("cpu")), batch())
+
+
+def test_what_is_read_of_a_moved_batch_is_read_where_it_came_from() -> None:
+    with pretend_cuda():
+        came, gpu = batch(), torch.device("cuda", 0)
+        for moved in (came.to(gpu), to_device(came, gpu), came.to(gpu).to(gpu)):
+            assert moved.tokens.is_cuda and not moved.on_host.tokens.is_cuda
+            assert same(moved.on_host, came) and moved.bounds == came.bounds == came.cu_seqlens.tolist()
+        assert came.on_host is came and came.to("cpu").on_host.tokens is came.tokens
+        assert not waits
+        changed = replace(came.to(gpu), labels=came.to(gpu).labels + 1)  # is no longer what came
+        assert torch.equal(changed.on_host.labels, came.labels + 1)
+        assert waits
 
 
 @pytest.mark.gpu

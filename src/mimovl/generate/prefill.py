@@ -79,7 +79,7 @@ class Prefill:
             visual_token_ids=(config.image_token_id, config.video_token_id),
             merge_unit=config.vision.merge_unit,
         ).to(self.model.device)
-        recorded = RecordingAttention(PackedAttention(Segments(batch.cu_seqlens), causal=True))
+        recorded = RecordingAttention(PackedAttention(Segments(batch.cu_seqlens, batch.bounds), causal=True))
         embedded = self.model.embed(batch, self._pictures(requests, prompts, batch))
         hidden = self.model.language(embedded, batch.positions, recorded)
         ends = batch.cu_seqlens[1:].long() - 1
@@ -99,7 +99,7 @@ class Prefill:
             places = list(new.values())
             grid = torch.tensor([grids[place] for place in places])
             patches = torch.cat([pixels[place] for place in places])
-            encoded = self.model.encode(patches.to(self.model.device), grid.to(self.model.device))
+            encoded = self.model.encode(patches.to(self.model.device), grid)
             sizes = (grid.prod(-1) // self.model.config.vision.merge_unit).tolist()
             self._visual.update(zip(new, torch.split(encoded, sizes), strict=True))
         return torch.cat([self._visual[name] for name in names])

@@ -12,7 +12,7 @@ The rollout engine passes an attention of its own with the same call signature, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
@@ -97,10 +97,11 @@ class Segments:
 
     Args:
         cu_seqlens: cumulative lengths, shape (S + 1,), first entry 0, increasing.
+        bounds: the same numbers where they are at hand: reading those of a GPU waits for it.
     """
 
-    def __init__(self, cu_seqlens: torch.Tensor) -> None:
-        bounds: list[int] = cu_seqlens.tolist()
+    def __init__(self, cu_seqlens: torch.Tensor, bounds: Sequence[int] | None = None) -> None:
+        bounds = cu_seqlens.tolist() if bounds is None else bounds
         self.lengths = [end - start for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
         self.uniform = len(set(self.lengths)) <= 1
         self.bounds = cu_seqlens.to(torch.int32)

@@ -9,6 +9,8 @@ Legend: P patches, C vision hidden size, H heads, D head dimension.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import nn
 
@@ -27,9 +29,10 @@ class WindowPlan:
     Args:
         grid_thw: patch grid of each picture or clip, shape (I, 3): frames / 2, rows, columns.
         config: patch, merge and window sizes.
+        device: of the patches; unset for that of the grids, which are read on the CPU.
     """
 
-    def __init__(self, grid_thw: torch.Tensor, config: VisionConfig) -> None:
+    def __init__(self, grid_thw: torch.Tensor, config: VisionConfig, device: torch.device | None = None) -> None:
         merge = config.spatial_merge_size
         side = config.window_size // merge // config.patch_size
         order, positions, window_lengths, frame_lengths = [], [], [], []
@@ -54,19 +57,20 @@ class WindowPlan:
             blocks = grid.view(merged_rows, merge, merged_columns, merge, 2).transpose(1, 2).reshape(-1, 2)
             positions.append(blocks.repeat(frames, 1))
             start += frames * len(cells)
-        device = grid_thw.device
+        device = device or grid_thw.device
         empty = torch.zeros(0, dtype=torch.long)
-        self.order = torch.cat([*order, empty]).to(device)
+        self.order = torch.cat([*order, empty]).to(device, non_blocking=True)
         """Merged cells in window order, shape (P / 4,)."""
         self.restore = torch.argsort(self.order)
-        self.positions = torch.cat([*positions, empty.view(0, 2)]).to(device)
+        self.positions = torch.cat([*positions, empty.view(0, 2)]).to(device, non_blocking=True)
         """Row and column of every patch, in the order they come in, shape (P, 2)."""
-        self.windows = Segments(_cumulative(window_lengths, device))
-        self.frames = Segments(_cumulative(frame_lengths, device))
+        self.windows = _segments(window_lengths, device)
+        self.frames = _segments(frame_lengths, device)
 
 
-def _cumulative(lengths: list[int], device: torch.device) -> torch.Tensor:
-    return torch.tensor([0, *lengths], device=device).cumsum(0)
+def _segments(lengths: list[int], device: torch.device) -> Segments:
+    bounds = [0, *accumulate(lengths)]
+    return Segments(torch.tensor(bounds).to(device, non_blocking=True), bounds)
 
 
 class _VisionAttention(nn.Module):
@@ -112,7 +116,7 @@ class VisionEncoder(nn.Module):
 
         Args:
             patches: flattened pixels in merge order, shape (P, patch_dim).
-            grid_thw: patch grid of each picture or clip, shape (I, 3); the products sum to P.
+            grid_thw: patch grid of each picture or clip, shape (I, 3), best on the CPU; the products sum to P.
 
         Returns:
             Features in the order the patches came in, shape (P, C).
@@ -120,7 +124,7 @@ class VisionEncoder(nn.Module):
         Raises:
             DataError: patches and grids disagree; names both numbers.
         """
-        plan = WindowPlan(grid_thw, self.config)
+        plan = WindowPlan(grid_thw, self.config, patches.device)
         described = plan.positions.shape[0]
         if patches.shape != (described, self.config.patch_dim):
             raise DataError(

@@ -69,7 +69,7 @@ class VisionLanguageModel(nn.Module):
 
         Args:
             patches: flattened pixels in merge order, shape (P, patch_dim).
-            grid_thw: patch grid of each, shape (I, 3).
+            grid_thw: patch grid of each, shape (I, 3); read on the CPU.
 
         Returns:
             Shape (P / 4, language hidden size), picture after picture.
@@ -81,7 +81,7 @@ class VisionLanguageModel(nn.Module):
         """Visual tokens of the smallest picture there is, without anything on it."""
         vision = self.config.vision
         blank = torch.zeros(vision.merge_unit, vision.patch_dim, device=self.device)
-        grid = torch.tensor([[1, vision.spatial_merge_size, vision.spatial_merge_size]], device=self.device)
+        grid = torch.tensor([[1, vision.spatial_merge_size, vision.spatial_merge_size]])
         return self.encode(blank, grid)
 
     def embed(
@@ -99,7 +99,7 @@ class VisionLanguageModel(nn.Module):
             return self._embed_rows(batch, visual, rows)
         x_NE: torch.Tensor = self.language.embed_tokens(batch.tokens)
         if visual is None and batch.patches.shape[0]:
-            visual = self.encode(batch.patches, batch.grid_thw)
+            visual = self.encode(batch.patches, batch.on_host.grid_thw)
         if visual is None and self.sees_always:
             return x_NE + 0.0 * self.encode_blank().sum().to(x_NE.dtype)
         if visual is None or not visual.shape[0]:
@@ -127,7 +127,7 @@ class VisionLanguageModel(nn.Module):
             x_RE = self.embed(batch, share.visual(self), share.rows)
             shared: torch.Tensor = self.language(x_RE, batch.positions[:, share.rows], share.attention)
             return shared
-        attention = PackedAttention(Segments(batch.cu_seqlens), causal=True)
+        attention = PackedAttention(Segments(batch.cu_seqlens, batch.bounds), causal=True)
         out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
         return out
 

@@ -167,7 +167,7 @@ class AttributeModel(VisionLanguageModel):
         """As the model it stands for; a guide watches."""
         if not self.guide or not self.training:
             return super().forward(batch, visual)
-        attention = self.guide.watch(PackedAttention(Segments(batch.cu_seqlens), causal=True))
+        attention = self.guide.watch(PackedAttention(Segments(batch.cu_seqlens, batch.bounds), causal=True))
         out: torch.Tensor = self.language(self.embed(batch, visual), batch.positions, attention)
         return out
 

@@ -8,14 +8,14 @@ things and a resting place, so that the share that does not rest tells the numbe
 attention from where it should be (guided attention: Mi et al., 2016; Liu et al., 2016). With it single boxes are found
 as often after 1.5 million tokens as without after eight (docs/log.md).
 
-Legend: N tokens of a pack, H query heads, K key/value heads, D head dimension, J guided positions.
+Legend: N tokens of a pack, H query heads, K key/value heads, D head dimension, J guided positions, T turns.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from mimovl.curate.world.language import COLOURS, SHAPES, Kind, noun
@@ -23,6 +23,7 @@ from mimovl.curate.world.scene_turns import counting_questions
 from mimovl.data import Tokenizer
 from mimovl.data.chat_template import NO_THINK
 from mimovl.model import Attention, LanguageConfig
+from mimovl.pipeline.guided_attention import NOTHING, Guided, joined, missing_attention, places_within, spans
 from mimovl.types import PackedBatch
 
 __all__ = ["Guide"]
@@ -59,17 +60,16 @@ class Guide:
         self.weight = weight
         self.layer = config.num_layers // 2
         """The layer of the number readers, see ``AttributeModel.start_from_words``."""
-        self._shared = config.num_heads // config.num_kv_heads
         self._question_heads = (config.num_heads // 2, config.num_heads // 2 + 1)
         self._counting_heads = tuple(sorted({0, config.num_heads // 2}))
         self._tokenizer, self._vocabulary, self._columns = tokenizer, vocabulary, list(columns)
         self._boxes = [self._columns.index(f"box{side}") for side in range(4)]
         self._begin, self._end = tokenizer.id("<|im_start|>"), tokenizer.id("<|im_end|>")
         self._comma = tokenizer.encode(",")[0]
-        self._numbers = torch.full((config.vocab_size,), -1)
+        self._numbers = np.full(config.vocab_size, -1)
         for token, number in tokenizer.numbers().items():
             self._numbers[token] = int(number)
-        self._names = [torch.zeros(config.vocab_size, dtype=torch.bool) for _ in range(2)]
+        self._names = [np.zeros(config.vocab_size, dtype=bool) for _ in range(2)]
         words = [_tokens(tokenizer, vocabulary, names) for names in (_ADJECTIVES, _NOUNS)]
         for names, own, others in zip(self._names, words, reversed(words), strict=True):
             names[sorted(own - others)] = True
@@ -88,117 +88,126 @@ class Guide:
 
     def loss(self, batch: PackedBatch) -> torch.Tensor | None:
         """Weighted sum over the guided positions of the last pass; None where there are none."""
-        batch = batch.to("cpu")  # places are looked up one by one
-        terms = [self.weight * term for term in self._look(self.layer, self.boxes(batch), batch)]
-        share = self.weight * _QUESTION_SHARE
-        terms += [share * term for term in self._look(QUESTION_LAYER, self.questions(batch), batch)]
-        share = self.weight * _COUNTING_SHARE
-        terms += [share * term for term in self._look(COUNTING_LAYER, self.counts(batch), batch)]
+        batch = batch.on_host  # what is to be seen is found there, while a GPU still computes
+        bounds = batch.cu_seqlens.numpy().astype(np.int64)
+        terms = [
+            self.weight * share * missing_attention(*self._seen[layer], guided, bounds)
+            for layer, share, guided in (
+                (self.layer, 1.0, self.boxes(batch)),
+                (QUESTION_LAYER, _QUESTION_SHARE, self.questions(batch)),
+                (COUNTING_LAYER, _COUNTING_SHARE, self.counts(batch)),
+            )
+            if len(guided)
+        ]
         self._seen.clear()
         return torch.stack(terms).sum() if terms else None
 
-    def boxes(self, batch: PackedBatch) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Boxes that are written where a patch of the same picture has that very box.
+    def boxes(self, batch: PackedBatch) -> Guided:
+        """Places before each coordinate of a box that is written where a patch of the same picture has that very box.
 
-        Yields:
-            Query head; positions before its coordinate, shape (J,); visual tokens to look at, shape (J, N) bool.
+        They look at the visual tokens of such patches before it, a head for each side.
         """
         if batch.num_tokens < 8 or not len(batch.visual_index):
-            return
-        number, comma = self._numbers[batch.tokens], batch.tokens == self._comma
-        start = torch.arange(1, batch.num_tokens - 6)
-        written = batch.labels[start - 1] >= 0
-        for place in range(4):
-            written &= number[start + 2 * place] >= 0
-        for place in (1, 3, 5):
-            written &= comma[start + place]
-        start = start[written]
-        box = torch.stack([number[start + 2 * place] for place in range(4)], dim=1)
-        unit = len(batch.patches) // len(batch.visual_index)
-        shown = batch.patches[:, self._boxes].long().view(-1, unit, 4)
-        segment = torch.searchsorted(batch.cu_seqlens, torch.arange(batch.num_tokens), right=True)
-        same = (shown[None] == box[:, None, None]).all(-1).any(-1)
-        same &= segment[batch.visual_index][None] == segment[start][:, None]
-        same &= batch.visual_index[None] < start[:, None]
-        found = same.any(1)
-        start, same = start[found], same[found]
-        if len(start):
-            where = torch.zeros(len(start), batch.num_tokens, dtype=torch.bool)
-            where[:, batch.visual_index] = same
-            for head in range(4):
-                yield head, start - 1 + 2 * head, where
+            return NOTHING
+        tokens, visual = batch.tokens.numpy(), batch.visual_index.numpy()
+        number, comma = self._numbers[tokens], tokens == self._comma
+        last = batch.num_tokens - 6
+        written = batch.labels.numpy()[: last - 1] >= 0
+        for place in range(7):
+            written &= comma[1 + place : last + place] if place % 2 else number[1 + place : last + place] >= 0
+        start = 1 + np.flatnonzero(written)
+        bounds = batch.cu_seqlens.numpy()
+        first = bounds[np.searchsorted(bounds, start, side="right") - 1]
+        begin, end = np.searchsorted(visual, first), np.searchsorted(visual, start)
+        row, cell = np.repeat(np.arange(len(start)), end - begin), places_within(begin, end - begin)
+        box = number[start[:, None] + np.arange(0, 8, 2)]
+        shown = batch.patches.view(len(visual), -1, len(self._columns))[:, :, self._boxes].numpy()
+        same = (shown[cell] == box[row][:, None]).all(-1).any(-1)
+        found, row = np.unique(row[same], return_inverse=True)
+        return Guided(
+            heads=np.repeat(np.arange(4), len(found)),
+            positions=np.concatenate([start[found] - 1 + 2 * head for head in range(4)]),
+            rows=np.concatenate([row + head * len(found) for head in range(4)]),
+            keys=np.tile(visual[cell[same]], 4),
+        )
 
-    def questions(self, batch: PackedBatch) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Tokens of answers whose question names something; as :meth:`boxes`, head by head and turn by turn."""
-        for asked, answered, end in self._turns(batch):
-            inside = torch.arange(answered, end)
-            positions = inside[batch.labels[inside] >= 0][::_EVERY].contiguous()
-            for head, names in zip(self._question_heads, self._names, strict=True):
-                where = torch.zeros(batch.num_tokens, dtype=torch.bool)
-                where[asked:answered] = names[batch.tokens[asked:answered]]
-                if len(positions) and where.any():
-                    yield head, positions, where.expand(len(positions), -1)
+    def questions(self, batch: PackedBatch) -> Guided:
+        """Every so-many-th token of answers whose question names something; it looks at the naming words."""
+        asked, answered, end = self._turns(batch)
+        tokens = batch.tokens.numpy()
+        positions = np.flatnonzero(batch.labels.numpy() >= 0)
+        turn = np.searchsorted(answered, positions, side="right") - 1
+        inside = (turn >= 0) & (positions < end[turn]) if len(end) else np.zeros(len(turn), dtype=bool)
+        positions, turn = positions[inside], turn[inside]
+        every = spans(np.bincount(turn)) % _EVERY == 0
+        positions, turn = positions[every], turn[every]
+        parts = []
+        for head, names in zip(self._question_heads, self._names, strict=True):
+            words = np.flatnonzero(names[tokens])
+            begin = np.searchsorted(words, asked)
+            counts = (np.searchsorted(words, answered) - begin)[turn]
+            named = counts > 0
+            keys = words[places_within(begin[turn], counts)]
+            rows = np.repeat(np.arange(int(named.sum())), counts[named])
+            parts.append(Guided(np.full(int(named.sum()), head), positions[named], rows, keys))
+        return joined(parts)
 
-    def counts(self, batch: PackedBatch) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Places before a count is said; as :meth:`boxes`, but with the attention each token should have, (1, N)."""
+    def counts(self, batch: PackedBatch) -> Guided:
+        """Places before a count is said; they share their attention between what is counted and the sample's start."""
         if not len(batch.visual_index):
-            return
-        unit, bounds = len(batch.patches) // len(batch.visual_index), batch.cu_seqlens.tolist()
-        for asked, answered, end in self._turns(batch):
-            said = answered + int((batch.tokens[answered:end] == self._end).int().argmax()) - 1
-            words = self._tokenizer.decode(batch.tokens[asked:answered].tolist()).strip().removesuffix(NO_THINK)
-            kind = self._counted.get(words.rpartition("\n")[2].strip())
-            if kind is None or batch.labels[said] < 0:
-                continue
-            first = bounds[bisect_right(bounds, asked) - 1]
-            shown = ((batch.visual_index >= first) & (batch.visual_index < answered)).nonzero().flatten()
-            found = self._centres(batch.patches.view(-1, unit, len(self._columns))[shown], kind)
-            if int(found.sum()) != int(self._numbers[batch.tokens[said]]):
-                continue  # a centre that another thing's patch covers
-            wanted = torch.zeros(1, batch.num_tokens)
-            wanted[0, batch.visual_index[shown]] = found.float()
-            wanted[0, first] += _REST
-            for head in self._counting_heads:
-                yield head, torch.tensor([said - 1]), wanted / wanted.sum()
+            return NOTHING
+        tokens, visual, bounds = batch.tokens.numpy(), batch.visual_index.numpy(), batch.cu_seqlens.numpy()
+        asked, answered, end = self._turns(batch)
+        ends = np.append(np.flatnonzero(tokens == self._end), batch.num_tokens)
+        said = ends[np.searchsorted(ends, answered)]
+        said = np.where(said < end, said, answered) - 1
+        counted = self._numbers[tokens[said]]
+        asks = [self._asked(tokens[a:b]) if n >= 0 else None for a, b, n in zip(asked, answered, counted, strict=True)]
+        known = np.array([kind is not None for kind in asks], dtype=bool) & (batch.labels.numpy()[said] >= 0)
+        kinds = [kind for kind, one in zip(asks, known, strict=True) if one and kind]
+        answered, said, counted = answered[known], said[known], counted[known]
+        first = bounds[np.searchsorted(bounds, asked[known], side="right") - 1]
+        begin, stop = np.searchsorted(visual, first), np.searchsorted(visual, answered)
+        row, cell = np.repeat(np.arange(len(said)), stop - begin), places_within(begin, stop - begin)
+        found = self._centres(batch, kinds, row, cell)
+        whole = np.bincount(row, found, minlength=len(said))
+        right = whole == counted  # else a centre that another thing's patch covers
+        kept = (found > 0) & right[row]
+        rows = np.concatenate([np.flatnonzero(right), row[kept]])
+        order = rows.argsort(kind="stable")
+        rows = (right.cumsum() - 1)[rows[order]]
+        keys = np.concatenate([first[right], visual[cell[kept]]])[order]
+        shares = np.concatenate([np.full(int(right.sum()), _REST), found[kept]])[order]
+        shares = shares / (whole[right] + _REST)[rows]
+        positions = said[right] - 1
+        return joined(
+            [Guided(np.full(len(positions), head), positions, rows, keys, shares) for head in self._counting_heads]
+        )
 
-    def _centres(self, classes: torch.Tensor, kind: Kind) -> torch.Tensor:
-        """How many things of a kind have their centre in each merged cell: (cells, unit, classes) → (cells,)."""
-        matches = classes[..., self._columns.index("centre")] == 1
-        for name, value in (("shape", kind.shape), ("colour", kind.colour)):
-            if value:
-                matches = matches & (classes[..., self._columns.index(name)] == self._vocabulary[name].index(value))
-        return matches.sum(1)
+    def _asked(self, question: np.ndarray) -> Kind | None:
+        """What a question wants counted."""
+        words = self._tokenizer.decode(question.tolist()).strip().removesuffix(NO_THINK)
+        return self._counted.get(words.rpartition("\n")[2].strip())
 
-    def _turns(self, batch: PackedBatch) -> Iterator[tuple[int, int, int]]:
-        """Where a question begins, where its answer begins and where that ends."""
-        turns = [*(batch.tokens == self._begin).nonzero().flatten().tolist(), batch.num_tokens]
-        bounds = batch.cu_seqlens.tolist()
-        for asked, answered, end in zip(turns, turns[1:], turns[2:], strict=False):
-            segment = bisect_right(bounds, answered)
-            if bounds[segment - 1] <= asked:  # else a sample begins between them
-                yield asked, answered, min(end, bounds[segment])
+    def _centres(self, batch: PackedBatch, kinds: Sequence[Kind], row: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        """How many things of its row's kind have their centre in each merged cell; all of one length."""
+        classes = batch.patches.view(len(batch.visual_index), -1, len(self._columns))
+        matches = (classes[:, :, self._columns.index("centre")] == 1).numpy()[cell]
+        for name in ("shape", "colour"):
+            values = [getattr(kind, name) for kind in kinds]
+            wanted = np.array([self._vocabulary[name].index(value) if value else -1 for value in values], dtype=int)
+            own = classes[:, :, self._columns.index(name)].numpy()[cell]
+            matches &= (wanted[row] < 0)[:, None] | (own == wanted[row][:, None])
+        return np.asarray(matches.sum(1))
 
-    def _look(
-        self, layer: int, guided: Iterable[tuple[int, torch.Tensor, torch.Tensor]], batch: PackedBatch
-    ) -> Iterator[torch.Tensor]:
-        """What the attention on the right places is short of, summed over a head's positions; the batch on the CPU."""
-        q_NHD, k_NKD = self._seen[layer]
-        bounds = batch.cu_seqlens.tolist()
-        for head, positions, where in guided:
-            first = bounds[bisect_right(bounds, int(positions[0])) - 1]
-            last = int(positions[-1]) + 1
-            keys = torch.arange(first, last)
-            scores = q_NHD[positions, head] @ k_NKD[first:last, head // self._shared].T / q_NHD.shape[-1] ** 0.5
-            segment_start = batch.cu_seqlens[torch.searchsorted(batch.cu_seqlens, positions, right=True) - 1]
-            hidden = (keys[None] > positions[:, None]) | (keys[None] < segment_start[:, None])
-            logs = scores.masked_fill(hidden.to(scores.device), -torch.inf).log_softmax(-1)
-            right = where[:, first:last]
-            if right.dtype == torch.bool:  # anywhere among them
-                yield -logs.masked_fill(~right.to(logs.device), -torch.inf).logsumexp(1).sum()
-            else:  # shared out like this
-                wanted = (right > 0).nonzero(as_tuple=True)
-                share = right[wanted].to(logs.device)
-                yield (share * (share.log() - logs[wanted])).sum()
+    def _turns(self, batch: PackedBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each question begins, where its answer begins and where that ends, (T,) each."""
+        bounds = batch.cu_seqlens.numpy()
+        turns = np.append(np.flatnonzero(batch.tokens.numpy() == self._begin), batch.num_tokens)
+        asked, answered, end = turns[:-2], turns[1:-1], turns[2:]
+        segment = np.searchsorted(bounds, answered, side="right")
+        within = bounds[segment - 1] <= asked  # else a sample begins between them
+        return asked[within], answered[within], np.minimum(end, bounds[np.minimum(segment, len(bounds) - 1)])[within]
 
 
 def _tokens(tokenizer: Tokenizer, vocabulary: Mapping[str, Sequence[str]], names: Sequence[str]) -> set[int]:

@@ -99,7 +99,8 @@ class Load:
 
     @classmethod
     def of_batch(cls, batch: PackedBatch, config: ModelConfig) -> Load:
-        """Exactly what a batch asks; reads its segment bounds, grids and labels to the host."""
+        """Exactly what a batch asks; its segment bounds, grids and labels are read in main memory."""
+        batch = batch.on_host
         return cls.of(
             batch.cu_seqlens.diff().tolist(),
             batch.grid_thw.tolist(),

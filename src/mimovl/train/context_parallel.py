@@ -63,7 +63,7 @@ class ContextShare:
             place[numbers] = one * self._longest + torch.arange(len(numbers))
         self._place = place.to(self._device)
         """Where each token of the pack lies in what all processes have gathered."""
-        starts = batch.cu_seqlens.tolist()
+        starts = batch.bounds
         self._queries: list[int] = [0]
         self._keys: list[range] = []
         for piece in pieces[rank]:
@@ -115,7 +115,7 @@ class ContextShare:
 
         Who has no picture encodes a blank one; its tokens come last and stand nowhere.
         """
-        grid, unit = self._batch.grid_thw, model.config.vision.merge_unit
+        grid, unit = self._batch.on_host.grid_thw, model.config.vision.merge_unit
         patches = grid.prod(-1).tolist()
         owners = _deal(patches, self._group.size())
         rank = self._group.rank()

@@ -246,6 +246,7 @@ def _step(
         further = model.auxiliary_loss(batch)
         total = loss.total if further is None else loss.total + further
         spread.backward(total / labels, last=last)
+        # Only now is anything read that a GPU has to be waited for.
         packs.append(
             {
                 "loss": float(loss.total.detach()),
