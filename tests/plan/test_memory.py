@@ -57,10 +57,11 @@ def batch(equal: bool) -> Any:
 @pytest.mark.parametrize("dtype", list(WIDTH), ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("equal", [True, False], ids=["equal", "unequal"])
 def test_what_forward_keeps_is_what_autograd_saves(trained: tuple[str, ...], dtype: torch.dtype, equal: bool) -> None:
-    """Within 1 % for samples and pictures of one length, 7 % for others.
+    """Within 1 % for samples and pictures of one length, 8 % for others.
 
     Those are gathered by their lengths on the CPU, which keeps a copy of what attention gave and two indices a
-    layer: 6.4 % at the size of this model, 5 % at that of MiMo-VL. Not planned: kernels for unequal segments need none.
+    layer: 7.7 % of what this model keeps, as its feed-forward keeps little. Not planned: kernels for unequal segments
+    need none.
     """
     model, packed = small.model(dtype=dtype), batch(equal)
     set_trainable(model, trained)
@@ -68,7 +69,7 @@ def test_what_forward_keeps_is_what_autograd_saves(trained: tuple[str, ...], dty
     load = Load.of_batch(packed, model.config)
     kept, _ = activation_bytes(model.config, load, trained, width=WIDTH[dtype])
     pixels_and_ids = 4 * packed.patches.numel() + 48 * packed.num_tokens
-    assert found == pytest.approx(kept - pixels_and_ids, rel=0.01 if equal else 0.07)
+    assert found == pytest.approx(kept - pixels_and_ids, rel=0.01 if equal else 0.08)
 
 
 @pytest.mark.parametrize("trained", [("projector",), PARTS], ids="+".join)
@@ -224,4 +225,4 @@ def test_checkpointing_saves_more_the_more_it_repeats() -> None:
     none, selective, full = (
         activation_bytes(config, load, checkpointing=how, width=2)[0] for how in ("none", "selective", "full")
     )
-    assert none > 1.5 * selective > 10 * full
+    assert none > 1.4 * selective > 10 * full

@@ -182,13 +182,13 @@ def _decoder_layer(language: LanguageConfig, width: int, trained: bool) -> _Bloc
     size, inner = language.hidden_size, language.intermediate_size
     queries, keys = language.num_heads * language.head_dim, language.num_kv_heads * language.head_dim
     statistics = 4.0 * language.num_heads
-    # Queries, keys, values and what attention gives; gate, its silu, up; and their product for the map behind it.
+    # Queries, keys, values and what attention gives. Of the feed-forward gate and up; its backward makes the rest again.
     mixed = width * (2 * queries + 2 * keys) + statistics
     return _Block(
         input=width * size,
         outputs=mixed + width * (2 * size + 2 * inner),
-        saved=2 * _norm(size, width, True, trained) + mixed + width * inner * (3 + trained),
-        passing=width * (2 * inner + 2 * size),
+        saved=2 * _norm(size, width, True, trained) + mixed + width * inner * 2,
+        passing=width * (3 * inner + 2 * size),
     )
 
 
@@ -199,8 +199,8 @@ def _vision_block(vision: VisionConfig, width: int) -> _Block:
     return _Block(
         input=width * size,
         outputs=width * (6 * size + 2 * inner) + 4.0 * vision.num_heads,
-        saved=2 * _norm(size, width, True, True) + mixed + width * inner * 4,
-        passing=width * (2 * inner + 2 * size),
+        saved=2 * _norm(size, width, True, True) + mixed + width * inner * 2,
+        passing=width * (3 * inner + 2 * size),
     )
 
 
