@@ -61,7 +61,7 @@ def test_frozen_parts_cost_less_and_checkpoints_are_work_on_top() -> None:
     assert 0.4 < without.executed_share < 0.43
     assert without.activations == fourth.activations
     assert fourth.memory.activations == fourth.activations["full"] < fourth.activations["selective"] / 5
-    assert without.memory.activations == fourth.activations["none"] > 1.9 * fourth.activations["selective"]
+    assert without.memory.activations == fourth.activations["none"] > 1.4 * fourth.activations["selective"]
     assert without.days == fourth.days, "utilisation is stated of the model's work, not of the machine's"
 
 
