@@ -182,7 +182,7 @@ def _decoder_layer(language: LanguageConfig, width: int, trained: bool) -> _Bloc
     size, inner = language.hidden_size, language.intermediate_size
     queries, keys = language.num_heads * language.head_dim, language.num_kv_heads * language.head_dim
     statistics = 4.0 * language.num_heads
-    # Queries, keys, values and what attention gives. Of the feed-forward gate and up; its backward makes the rest again.
+    # Queries, keys, values and what attention gives. Of the feed-forward gate and up: the rest is made again.
     mixed = width * (2 * queries + 2 * keys) + statistics
     return _Block(
         input=width * size,
