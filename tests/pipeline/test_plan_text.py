@@ -26,7 +26,7 @@ def test_a_plan_says_memory_time_and_cost_of_each_stage() -> None:
     assert all(row[-1].startswith("$") and row[-2] == "days" for row in rows)
     total = next(line for line in text.splitlines() if line.startswith("all "))
     assert "2.42T" in total and "days" in total
-    assert "checkpoints selective here; activations with each kind: none 33" in text
+    assert "checkpoints selective here; activations with each kind: none 27" in text
     assert "checkpoints full here" in text and "never held as a whole" in text
     assert "assumed: $2.50 an hour and GPU; communication is part" in text
     assert "not reckoned: data, evaluation" in text
