@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_train import published_peak, show_profile, wait
-from rollout_throughput import BATCH, LONGEST, STOP_SHARE, prompts, until
+from gpu_train import show_profile, wait
+from rollout_throughput import BATCH, LONGEST, STOP_SHARE, Referee, prompts
 
 from mimovl.data import Processor
 from mimovl.generate import Engine
@@ -47,6 +47,7 @@ from mimovl.team import ALONE
 from mimovl.train.config import OptimizerConfig
 from mimovl.train.distributed import own_device
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.peak import machine_peak
 from mimovl.types import Outcome, Request, Rollout, RolloutGroup, Sample, SamplingParams, Verdict
 
 CHECKED = 24
@@ -67,64 +68,22 @@ def shallow(config: ModelConfig, layers: int) -> ModelConfig:
     return replace(config, vision=vision, language=replace(config.language, num_layers=layers))
 
 
-class Peer:
-    """The Hugging Face model on our prompts."""
+def peer_of(model: VisionLanguageModel, processor: Processor) -> Referee:
+    """Transformers' model with the same weights, on the same device."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_checkpoint(model, Path(folder) / "model", side_files=processor.files())
+        return Referee(Path(folder) / "model", processor, dtype=model.dtype, device=model.device)
 
-    def __init__(self, model: VisionLanguageModel, processor: Processor) -> None:
-        from transformers import Qwen2_5_VLForConditionalGeneration
 
-        with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(model, Path(folder) / "model", side_files=processor.files())
-            theirs: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(Path(folder) / "model", dtype=model.dtype)
-        self.model = theirs.to(model.device).eval()
-        self.processor, self.device = processor, model.device
-
-    def given(self, samples: list[Sample]) -> dict[str, torch.Tensor]:
-        """Prompts padded on the left, each with its own picture."""
-        config = self.processor.config
-        encoded = [self.processor.encode_prompt(s.messages, s.media, id=s.id) for s in samples]
-        size = max(one.num_tokens for one in encoded)
-        ids = torch.full((len(encoded), size), config.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, one in enumerate(encoded):
-            ids[row, size - one.num_tokens :] = one.tokens
-            mask[row, size - one.num_tokens :] = 1
-        given = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "mm_token_type_ids": (ids == config.image_token_id).int(),
-            "pixel_values": torch.cat([part for one in encoded for part in one.patches]),
-            "image_grid_thw": torch.tensor([thw for one in encoded for thw in one.grid_thw]),
-        }
-        return {name: value.to(self.device) for name, value in given.items()}
-
-    def generate(self, samples: list[Sample], stop: list[int], longest: int, *, greedy: bool) -> list[list[int]]:
-        """Tokens of each sequence, up to the one that ends it."""
-        given = self.given(samples)
-        out = self.model.generate(
-            **given,
-            max_new_tokens=longest,
-            do_sample=not greedy,
-            **({} if greedy else {"top_k": 0, "top_p": 1.0, "temperature": 1.0}),
-            suppress_tokens=list(self.processor.config.visual_token_ids),
-            eos_token_id=stop,
-            pad_token_id=self.processor.config.pad_token_id,
-        )[:, given["input_ids"].shape[1] :].tolist()
-        return [until(row, stop) for row in out]
-
-    @torch.no_grad()
-    def preference(self, sample: Sample, written: list[int], one: int, other: int) -> float:
-        """Log-odds of two tokens behind what is written."""
-        given = self.given([sample])
-        more = torch.tensor([written], dtype=torch.long, device=self.device)
-        for name, fill in (
-            ("input_ids", more),
-            ("attention_mask", more * 0 + 1),
-            ("mm_token_type_ids", more.int() * 0),
-        ):
-            given[name] = torch.cat([given[name], fill], dim=1)
-        logits = self.model(**given).logits[0, -1]
-        return float(logits[one] - logits[other])
+@torch.no_grad()
+def preference(peer: Referee, sample: Sample, written: list[int], one: int, other: int) -> float:
+    """Log-odds of two tokens behind what is written."""
+    given = peer.inputs([sample])
+    more = torch.tensor([written], dtype=torch.long, device=peer.device)
+    fills = {"input_ids": more, "attention_mask": more * 0 + 1, "mm_token_type_ids": more.int() * 0}
+    given |= {name: torch.cat([given[name], fill], dim=1) for name, fill in fills.items()}
+    logits = peer.model(**given).logits[0, -1]
+    return float(logits[one] - logits[other])
 
 
 def check(config: ModelConfig, processor: Processor, stop: list[int]) -> None:
@@ -135,14 +94,14 @@ def check(config: ModelConfig, processor: Processor, stop: list[int]) -> None:
     engine = Engine(model, processor, slots=BATCH)
     engine.stop_ids = set(stop)
     mine = [list(group[0].tokens) for group in engine.generate(samples, SamplingParams(max_tokens=CHECKED))]
-    peer = Peer(model, processor)
+    peer = peer_of(model, processor)
     theirs, ties = peer.generate(samples, stop, CHECKED, greedy=True), [0.0]
     for number, (one, two) in enumerate(zip(mine, theirs, strict=True)):
         if one != two:
             place = next((n for n, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), None)
             odds = float("inf")
             if place is not None:
-                odds = abs(peer.preference(samples[number], two[:place], one[place], two[place]))
+                odds = abs(preference(peer, samples[number], two[:place], one[place], two[place]))
             if odds > TIE:
                 raise SystemExit(
                     f"greedy tokens of prompt {number} differ from transformers' at {place}: odds {odds:.1e}"
@@ -282,15 +241,15 @@ def main() -> None:
         "checkpointing": args.checkpointing,
     }
     if cuda:
-        peak = published_peak(report["device"], args.dtype, speed)
-        report |= {"mfu": round(speed / peak, 4), "memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2)}
+        mfu = machine_peak(device, dtype).utilisation(sum(flops), seconds)
+        report |= {"mfu": round(mfu, 4), "memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2)}
     print(json.dumps(report), flush=True)  # what follows may take longer than there is
     if args.batches:
         model.eval()
         for parameter in model.parameters():
             parameter.grad = None
         del optimizer
-        peer = Peer(model, processor)
+        peer = peer_of(model, processor)
         everything = [sample for sample in samples for _ in range(args.samples)]
         peer.generate(everything[:BATCH], stop, 8, greedy=False)
         torch.manual_seed(0)

@@ -26,12 +26,13 @@ from dataclasses import replace
 import torch
 
 from mimovl.model import ModelConfig, build_model, preset
-from mimovl.plan import Load, count_flops, find_gpu
+from mimovl.plan import Load, count_flops
 from mimovl.train import StageConfig, language_model_loss
 from mimovl.train.checkpoint_distributed import DistributedCheckpoints
 from mimovl.train.distributed import joined, own_device
 from mimovl.train.fsdp import ShardedSpread
 from mimovl.train.parallel_config import ParallelConfig
+from mimovl.train.peak import machine_peak
 from mimovl.types import IGNORE_INDEX, PackedBatch
 
 PUBLISHED, AIM = 0.39, 0.6
@@ -217,19 +218,11 @@ def main() -> None:
     }
     if cuda:
         report["memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-        mfu = speed / published_peak(name, args.dtype, peak)
+        mfu = machine_peak(device, getattr(torch, args.dtype)).utilisation(operations, median)
         report |= {"mfu": round(mfu, 4), "ratio": round(mfu / PUBLISHED, 3)}
     else:
         report["ratio"] = round(speed / peak / AIM, 3)
     print(json.dumps(report))
-
-
-def published_peak(name: str, dtype: str, measured: float) -> float:
-    """Of the card's data sheet, where it is one of those mimovl plan knows; else what was measured."""
-    for known in ("h200", "h100", "a100-80g", "h20", "b200", "rtx4090"):
-        if known.partition("-")[0] in name.lower().replace(" ", ""):
-            return find_gpu(known).peak(dtype)
-    return measured
 
 
 if __name__ == "__main__":

@@ -62,13 +62,21 @@ def prompts(count: int, *, pictures: bool) -> list[Sample]:
 class Referee:
     """The Hugging Face model on our prompts."""
 
-    def __init__(self, folder: Path, processor: Processor) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        processor: Processor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
         from transformers import Qwen2_5_VLForConditionalGeneration
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.processor = processor
+            model: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+        self.model = model.to(device).eval()
+        self.processor, self.device = processor, device
 
     def inputs(self, samples: list[Sample]) -> dict[str, Any]:
         """Padded on the left, each sequence with its own pictures, as ``generate`` wants them."""
@@ -86,7 +94,7 @@ class Referee:
         if patches:
             inputs["pixel_values"] = torch.cat(patches)
             inputs["image_grid_thw"] = torch.tensor([thw for one in encoded for thw in one.grid_thw])
-        return inputs
+        return {name: value.to(self.device) for name, value in inputs.items()}
 
     def generate(self, samples: list[Sample], stop: list[int], max_tokens: int, *, greedy: bool) -> list[list[int]]:
         """Tokens of each sequence, up to the one that ends it."""

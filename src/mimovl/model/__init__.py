@@ -1,6 +1,6 @@
 """The model: patches and tokens in, logits out; Hugging Face folders in, Hugging Face folders out."""
 
-from mimovl.model.attention import FLASH_DTYPES, Attention, PackedAttention, Segments, flash_attention
+from mimovl.model.attention import FLASH_DTYPES, Attention, PackedAttention, Segments, flash_attention, flash_takes
 from mimovl.model.config import PRESETS, LanguageConfig, ModelConfig, VisionConfig, preset
 from mimovl.model.hf_checkpoint import load_checkpoint, read_config, save_checkpoint
 from mimovl.model.induction import start_with_induction
@@ -30,6 +30,7 @@ __all__ = [
     "VisionLanguageModel",
     "build_model",
     "flash_attention",
+    "flash_takes",
     "initialise",
     "load_checkpoint",
     "load_reward_network",

@@ -84,6 +84,11 @@ def _flash() -> Flash:
     return of_package
 
 
+def flash_takes(q: torch.Tensor) -> bool:
+    """Whether flash kernels compute queries of this type and head dimension."""
+    return q.dtype in FLASH_DTYPES and q.shape[-1] % 8 == 0
+
+
 class Attention(Protocol):
     """What a decoder layer calls: queries, keys and values of the packed tokens in, mixed values out."""
 
@@ -133,7 +138,7 @@ class PackedAttention:
         segments = self.segments
         if not segments.lengths:
             return q_NHD
-        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES and q_NHD.shape[-1] % 8 == 0:
+        if self._flash is not None and flash_takes(q_NHD):
             bounds, longest = segments.bounds, segments.longest
             return self._flash(q_NHD, k_NKD, v_NKD, bounds, bounds, longest, longest, self.causal)
         if segments.uniform:

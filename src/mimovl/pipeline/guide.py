@@ -23,7 +23,15 @@ from mimovl.curate.world.scene_turns import counting_questions
 from mimovl.data import Tokenizer
 from mimovl.data.chat_template import NO_THINK
 from mimovl.model import Attention, LanguageConfig
-from mimovl.pipeline.guided_attention import NOTHING, Guided, joined, missing_attention, places_within, spans
+from mimovl.pipeline.guided_attention import (
+    NOTHING,
+    Guided,
+    joined,
+    missing_attention,
+    places_within,
+    sample_starts,
+    spans,
+)
 from mimovl.types import PackedBatch
 
 __all__ = ["Guide"]
@@ -117,7 +125,7 @@ class Guide:
             written &= comma[1 + place : last + place] if place % 2 else number[1 + place : last + place] >= 0
         start = 1 + np.flatnonzero(written)
         bounds = batch.cu_seqlens.numpy()
-        first = bounds[np.searchsorted(bounds, start, side="right") - 1]
+        first = sample_starts(bounds, start)
         begin, end = np.searchsorted(visual, first), np.searchsorted(visual, start)
         row, cell = np.repeat(np.arange(len(start)), end - begin), places_within(begin, end - begin)
         box = number[start[:, None] + np.arange(0, 8, 2)]
@@ -166,7 +174,7 @@ class Guide:
         known = np.array([kind is not None for kind in asks], dtype=bool) & (batch.labels.numpy()[said] >= 0)
         kinds = [kind for kind, one in zip(asks, known, strict=True) if one and kind]
         answered, said, counted = answered[known], said[known], counted[known]
-        first = bounds[np.searchsorted(bounds, asked[known], side="right") - 1]
+        first = sample_starts(bounds, asked[known])
         begin, stop = np.searchsorted(visual, first), np.searchsorted(visual, answered)
         row, cell = np.repeat(np.arange(len(said)), stop - begin), places_within(begin, stop - begin)
         found = self._centres(batch, kinds, row, cell)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-__all__ = ["NOTHING", "Guided", "joined", "missing_attention", "places_within", "spans"]
+__all__ = ["NOTHING", "Guided", "joined", "missing_attention", "places_within", "sample_starts", "spans"]
 
 ENTRIES = 2**26
 """Scores, and numbers of keys, that are computed at once, padding included."""
@@ -82,7 +82,7 @@ def missing_attention(
         entries: most scores, and numbers of keys, computed at once.
     """
     (_, heads, dim), kv_heads = q_NHD.shape, k_NKD.shape[1]
-    first = bounds[np.searchsorted(bounds, guided.positions, side="right") - 1]
+    first = sample_starts(bounds, guided.positions)
     starts = first * kv_heads + guided.heads // (heads // kv_heads)
     parts = _parts(starts, guided.positions - first + 1, dim, entries)
     with torch.autocast(q_NHD.device.type, enabled=False):
@@ -148,6 +148,12 @@ def _missing(
     [shares_JW] = _sent([shares.numpy()], device)
     known = float((guided.shares * np.log(guided.shares)).sum())
     return known + (shares_JW * (whole_J[:, None] - right_JW)).sum()
+
+
+def sample_starts(bounds: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Where the sample of each position begins; bounds as of :func:`missing_attention`."""
+    starts: np.ndarray = bounds[np.searchsorted(bounds, positions, side="right") - 1]
+    return starts
 
 
 def spans(counts: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from mimovl.model import FLASH_DTYPES, flash_attention
+from mimovl.model import flash_attention, flash_takes
 
 __all__ = ["Family", "SharedPrefixAttention"]
 
@@ -77,7 +77,7 @@ class SharedPrefixAttention:
         if self.buckets:
             joined: torch.Tensor = _Joined.apply(q_NHD, k_NKD, v_NKD, self)  # type: ignore[no-untyped-call]
             return joined
-        if self._flash and self._layout and q_NHD.dtype in FLASH_DTYPES and q_NHD.shape[-1] % 8 == 0:
+        if self._flash and self._layout and flash_takes(q_NHD):
             keys, q_starts, k_starts, longest_q, longest_k = self._layout
             k_NKD, v_NKD = k_NKD.index_select(0, keys), v_NKD.index_select(0, keys)
             return self._flash(q_NHD, k_NKD, v_NKD, q_starts, k_starts, longest_q, longest_k, True)

@@ -21,8 +21,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from mimovl.model import VisionLanguageModel
-from mimovl.model.attention import FLASH_DTYPES, Attention, flash_attention
+from mimovl.model import Attention, VisionLanguageModel, flash_attention, flash_takes
 from mimovl.types import PackedBatch
 
 __all__ = ["ContextShare", "rows_of_rank"]
@@ -84,7 +83,7 @@ class ContextShare:
         """Causal attention of this process's queries over the keys of all; N is R here."""
         both = torch.stack([k_NKD, v_NKD], dim=1)
         keys, values = self._all(both, self._longest, self._place).unbind(1)
-        if self._flash is not None and q_NHD.dtype in FLASH_DTYPES:
+        if self._flash is not None and flash_takes(q_NHD):
             rows, cu_q, cu_k, max_q, max_k = self._flash_bounds
             return self._flash(q_NHD, keys[rows], values[rows], cu_q, cu_k, max_q, max_k, True)
         mixed = [
