@@ -1,4 +1,5 @@
 import io
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,30 @@ def test_frames_of_unequal_length_are_timed_from_the_packets(format):
     data = movie(6, 30, times=times, codec="libx264", format=format)
     assert same(clip_header(data), decoded(data))
     assert clip_header(data).duration == pytest.approx(8.0, abs=0.1)
+
+
+@pytest.mark.parametrize("last", [1, 300, 1700])
+def test_a_last_frame_of_another_length_counts_for_what_it_lasts(last):
+    """The index of an MP4 tells when its frames begin, and nothing of when the last one ends."""
+    data = bytearray(movie(30, 30))
+    place = data.index(b"stts") + 8
+    entries, count, step = struct.unpack_from(">3i", data, place)
+    assert (entries, count) == (1, 30)
+    # One entry has no room for a second: the last frame's length is changed by that of the whole track and of the film.
+    header = data.index(b"mdhd") + 4 + 12
+    scale, duration = struct.unpack_from(">2i", data, header)
+    struct.pack_into(">i", data, header + 4, duration + last - step)
+    assert same(clip_header(bytes(data)), decoded(bytes(data)))
+
+
+@pytest.mark.parametrize(("format", "codec"), [("matroska", "libx264"), ("webm", "libvpx"), ("flv", "libx264")])
+@pytest.mark.parametrize(("count", "rate"), [(120, 24), (120, 60)])
+def test_a_clock_of_milliseconds_loses_no_frame(format, codec, count, rate):
+    """24 frames of 41 or 42 ms are a second, not 0.999 of one: two samples would be lost otherwise."""
+    data = movie(count, rate, format=format, codec=codec)
+    assert clip_header(data).duration == pytest.approx(count / rate, abs=1e-9)
+    clip = open_video(data)
+    assert (len(clip.frames), clip.fps) == (2 * count // rate, pytest.approx(2.0))
 
 
 def test_of_a_long_film_only_the_index_is_read():

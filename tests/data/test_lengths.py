@@ -221,6 +221,18 @@ def test_a_sample_that_cannot_be_used_is_listed_and_the_others_are_counted(tmp_p
     assert kept is not None and kept.problems == index.problems
 
 
+def test_a_sample_that_was_mended_is_counted_again(tmp_path) -> None:
+    """What identifies a folder of other people's files are names and sizes, which mending may leave as they were."""
+    whole, kept = small.conversation(id="b"), [small.conversation(id="a")]
+    broken = [*kept, small.conversation(image(MEDIA["PNG"].data[:20]), id="b")]
+    assert list(build_index(broken, PROCESSOR, tmp_path).problems) == [1]
+    assert list(build_index(broken, PROCESSOR, tmp_path).problems) == [1]
+    mended = build_index([*kept, whole], PROCESSOR, tmp_path)
+    assert not mended.problems and mended.tokens[1] == count_tokens(PROCESSOR, whole)
+    again = find_index([*kept, whole], PROCESSOR, tmp_path)
+    assert again is not None and not again.problems and again.tokens.tolist() == mended.tokens.tolist()
+
+
 def test_a_folder_that_may_not_be_written_to_goes_without(dataset, monkeypatch) -> None:
     def refuse(*_, **__):
         raise PermissionError("read-only")

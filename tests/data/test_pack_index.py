@@ -1,5 +1,6 @@
 import itertools
 import json
+import random
 from dataclasses import asdict
 
 import numpy as np
@@ -20,7 +21,7 @@ def reference(lengths: list[int], max_length: int, window: int) -> list[list[int
     """The rule of the packer in the fewest words: no sorted list, no clever integers."""
     packs, waiting, coming = [], [], list(range(len(lengths)))
     while waiting or coming:
-        while coming and len(waiting) < window:
+        while coming and (len(waiting) < window or sum(lengths[one] for one in waiting) < max_length):
             waiting.append(coming.pop(0))
         chosen = [waiting.pop(0)]
         for index in sorted(waiting, key=lambda index: (-lengths[index], index)):
@@ -76,13 +77,14 @@ def test_lengths_may_be_an_array():
 
 
 @given(lengths=lengths, window=windows)
-def test_fewer_samples_than_the_window_wait_and_the_oldest_leaves_first(lengths, window):
+def test_what_waits_is_less_than_the_window_or_a_pack_and_the_oldest_leaves_first(lengths, window):
     packer = WindowPacker(LENGTH, window=window)
     for index, length in enumerate(lengths):
         oldest = (*packer.state().waiting, (index, length))[0][0]
         full = packer.add(index, length)
         assert not full or full[0] == oldest
-        assert len(packer.state().waiting) < window
+        waiting = [tokens for _, tokens in packer.state().waiting]
+        assert len(waiting) < max(2, window) or sum(waiting) < LENGTH
 
 
 @given(lengths=lengths, window=windows, stop=st.integers(0, 60))
@@ -131,6 +133,14 @@ def test_density_holds_all_through_the_stream(max_length):
     assert sum(drawn[index] for index in itertools.chain(*tail)) > 0.985 * max_length * len(tail)
 
 
+@pytest.mark.parametrize("window", [1, 48, 256])
+def test_packs_of_short_samples_are_full_whatever_the_window(window):
+    """A window counts samples; of short ones it takes more than that to fill a pack."""
+    drawn = [random.Random(0).randint(5, 60) for _ in range(20_000)]
+    made = feed(WindowPacker(8192, window=window), drawn)
+    assert sum(drawn[index] for index in itertools.chain(*made)) > 0.99 * 8192 * len(made)
+
+
 def test_the_mixes_are_as_documented():
     for max_length, kinds in MIXES.items():
         drawn = draw_lengths(max_length, 5000)
@@ -167,7 +177,7 @@ def test_a_refused_sample_leaves_the_packer_as_it_was():
 
 
 def test_a_state_too_wide_for_the_window_is_refused_with_both_numbers():
-    state = PackerState(3, ((0, 5), (1, 5), (2, 5)))
+    state = PackerState(3, ((0, 25), (1, 25), (2, 5)))
     with pytest.raises(DataError, match="holds 3 waiting samples, a window of 3 leaves 2"):
         WindowPacker(LENGTH, window=3, state=state)
 

@@ -89,6 +89,17 @@ def test_a_damaged_row_group_is_named_and_the_others_are_read(folder) -> None:
     assert samples[23].id == "s23" and samples[32].id == "s32"
 
 
+def test_text_that_is_none_is_damage_too(tmp_path) -> None:
+    """Files of other writers have no checksums, so damage shows where a text is read."""
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_pylist([plain.row(number) for number in range(3)], schema=plain.SCHEMA)
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"How many red", b"How \xff\xfe\xfd\xfc red"))
+    with pytest.raises(DataError, match=r"a.parquet, row group 0 cannot be read \('utf-8' codec .*drop\) to go on"):
+        ParquetFolder(tmp_path)[0]
+
+
 def test_folders_that_hold_no_samples(tmp_path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         ParquetFolder(tmp_path / "none")

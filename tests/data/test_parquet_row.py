@@ -93,6 +93,15 @@ def test_another_number_of_placeholders_than_pictures_is_refused_with_both_numbe
         ({"messages": []}, "messages must be a list of turns"),
         ({"messages": "{oops"}, "its messages are not JSON"),
         ({"messages": [{"role": "human", "content": "a"}]}, r"needs a role \(system, user, assistant\) and a content"),
+        ({"messages": "[" * 100_000}, "its messages are not JSON"),
+        ({"messages": turns(None)}, "the content of a message is NoneType; give text, or a list .*tool_calls"),
+        ({"messages": turns({"text": "hi"})}, "the content of a message is dict; give text"),
+        ({"messages": turns([{"type": "text", "text": ["a"]}])}, "a part of a message is .*; give text"),
+        ({"messages": turns([{"type": "text", "value": "a"}])}, "a part of a message is .*; give text"),
+        ({"messages": turns([{"type": "audio", "url": "a"}])}, "a part of a message is .*audio.*; give text"),
+        ({"messages": turns([7])}, "a part of a message is 7; give text"),
+        ({"messages": turns("<image>"), "images": 5}, "its column images is int; give a list of images"),
+        ({"messages": turns("<image>"), "images": "a.png"}, "its column images is str; give a list of images"),
         ({"messages": turns("<image>"), "images": [3]}, "image 0: is int; give bytes"),
         ({"messages": turns("<image>"), "images": [{"path": "../a"}]}, r"image 0: ../a lies outside .*; only files of"),
         ({"messages": turns("<image>"), "images": [{"path": "none.png"}]}, "none.png cannot be read .*; put it there"),
@@ -103,6 +112,12 @@ def test_another_number_of_placeholders_than_pictures_is_refused_with_both_numbe
 def test_a_row_that_cannot_be_read_says_which_and_why(row, message, tmp_path):
     with pytest.raises(DataError, match=f"sample part.parquet#3.*{message}"):
         sample(tmp_path, **row)
+
+
+def test_a_row_numbered_from_nothing_keeps_its_number_and_meta_may_be_a_table():
+    got = sample(id=0, messages=turns("a", "b"), meta={"page": 3})
+    assert (got.id, got.meta) == ("0", {"page": 3})
+    assert sample(id="", messages=turns("a", "b")).id == "part.parquet#3"
 
 
 def test_a_picture_that_is_none_says_which_and_why():

@@ -84,3 +84,18 @@ def test_a_length_that_is_not_the_real_one_is_refused_with_both_numbers() -> Non
     ((index, tokens),) = lengths(1)
     with pytest.raises(DataError, match=rf"sample s1 has {tokens} tokens, its index of lengths says 9; .*lengths/"):
         work(damaged="drop").usable([(index, 9)], quiet)
+
+
+def test_media_that_are_not_what_their_headers_promise_are_refused_or_dropped_with_both_numbers() -> None:
+    """Counted from the headers or by an index made from them; making the index again would not help."""
+
+    class Promising(SampleWork):
+        def measure(self, index, note):
+            return Measured(index, 9)
+
+    ((index, tokens),) = lengths(1)
+    message = f"sample s1 has {tokens} tokens once decoded, the headers of its media promise 9; "
+    with pytest.raises(DataError, match=message):
+        Promising(READER, small.processor(), 400).usable([(index, 9)], quiet)
+    samples, (dropped,) = Promising(READER, small.processor(), 400, damaged="drop").usable([(index, 9)], quiet)
+    assert samples == [] and dropped.id == "s1" and dropped.detail.startswith(message)

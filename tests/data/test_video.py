@@ -39,9 +39,10 @@ def animation(format, shown, milliseconds):
 
 
 def movie(
-    count=24, fps=8, *, times=None, format="mp4", codec="mpeg4", size=(64, 48), gop=12, noisy=False, options=None
-):
-    """A film of grey levels 8·n, at a fixed rate or with a time in seconds for each frame."""
+    count=24, fps=8, *, times=None, format="mp4", codec="mpeg4", size=(64, 48), gop=12, noisy=False, options=None,
+    shown=None,
+):  # fmt: skip
+    """A film of grey levels 8·n or of one picture, at a fixed rate or with a time in seconds for each frame."""
     av = pytest.importorskip("av", reason="PyAV reads containers; pip install 'mimovl[video]'")
     buffer = io.BytesIO()
     clock = Fraction(1, 1000)
@@ -52,7 +53,7 @@ def movie(
         if times is not None:
             stream.codec_context.time_base = stream.time_base = clock
         for number in range(count):
-            picture = noise(*size, number) if noisy else grey(8 * number % 256, size)
+            picture = shown or (noise(*size, number) if noisy else grey(8 * number % 256, size))
             frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = round(times[number] * 1000), clock
@@ -176,13 +177,36 @@ def test_frames_of_unequal_length_are_shown_at_their_times():
     assert levels(clip)[:16] == expected
 
 
-def test_a_film_is_turned_as_its_display_matrix_says():
-    """Phones store portrait films lying down."""
-    data = bytearray(movie(4, 2, size=(64, 32)))
-    matrix = data.index(b"tkhd") + 4 + 40
-    quarter_turn = [0, 1 << 16, 0, -(1 << 16), 0, 0, 32 << 16, 0, 1 << 30]
-    struct.pack_into(">9i", data, matrix, *quarter_turn)
-    assert open_video(bytes(data)).frames[0].size == (32, 64)
+@pytest.mark.parametrize(
+    ("matrix", "top_left"),
+    [
+        ((1, 0, 0, 1), "top left"),
+        ((-1, 0, 0, 1), "top right"),
+        ((1, 0, 0, -1), "bottom left"),
+        ((-1, 0, 0, -1), "bottom right"),
+        ((0, 1, 1, 0), "top left"),
+        ((0, 1, -1, 0), "bottom left"),
+        ((0, -1, 1, 0), "top right"),
+        ((0, -1, -1, 0), "bottom right"),
+        ((0.9, 0.1, -0.1, 0.9), "top left"),
+    ],
+)
+def test_a_film_is_turned_and_mirrored_as_its_display_matrix_says(matrix, top_left):
+    """Phones store portrait films lying down and those of their front camera mirrored.
+
+    Of the stored frame each corner has a level of its own; ``top_left`` is the one that is shown there.
+    """
+    corners = {"top left": 0, "top right": 8, "bottom left": 16, "bottom right": 24}
+    frame = np.zeros((32, 64, 3), np.uint8)
+    for name, level in corners.items():
+        rows, columns = name.split()
+        frame[(0 if rows == "top" else 16) :][:16, (0 if columns == "left" else 32) :][:, :32] = level * 8
+    data = bytearray(movie(4, 2, size=(64, 32), shown=Image.fromarray(frame)))
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 4 + 40, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    shown = open_video(bytes(data)).frames[0]
+    assert shown.size == ((32, 64) if abs(matrix[0]) < 0.5 else (64, 32))
+    assert round(shown.getpixel((5, 5))[0] / 8) == corners[top_left]
 
 
 def test_only_sampled_frames_are_turned_into_pictures(monkeypatch):

@@ -54,6 +54,14 @@ def test_idle_gpus_and_float32_are_pointed_out() -> None:
     assert "float32, whose peak is 67 TFLOP/s, that of bfloat16 989" in printed(recipe="tiny")
 
 
+def test_how_samples_reach_a_gpu_and_that_one_without_loading_waits_is_said() -> None:
+    text = printed("--gpus", "128")
+    assert text.count("reading     by 8 processes a GPU, ") == 4
+    # 16 packs of 8192 tokens, 70 % of them visual: 4 patches of 3 × 2 × 14 × 14 numbers of 4 bytes each
+    assert f"16 packs ahead: {16 * 8192 * 0.7 * 4 * 1176 * 4 / 2**30:.1f} GiB of pixels in main memory" in text
+    assert "by one thread, pack after pack" in printed(recipe="tiny")
+
+
 def test_assumptions_about_the_data_name_where_they_are_from() -> None:
     assert "assumed of general (its workload section): 55% visual tokens" in printed("--gpus", "128")
     text = printed(recipe="tiny")

@@ -10,7 +10,7 @@ made from a header is the real one (tests/data/test_lengths.py).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +23,8 @@ __all__ = ["UNTIMED_FPS", "ClipHeader", "Timing", "clip_header", "is_animation",
 
 UNTIMED_FPS = 2.0
 """Rate of a clip that does not say how long it lasts."""
+_COARSE = 1e-3
+"""Seconds of a tick (Matroska, WebM, FLV) by which a whole number of seconds comes out a little short."""
 _UNREADABLE = "not a clip PyAV can read"
 
 
@@ -147,12 +149,20 @@ def timing(container: Any, name: str, seconds: float | None = None) -> Timing:
     origin = timed[0][0] * base
     starts = tuple(stamp * base - origin for stamp, _, _ in timed)
     last = timed[-1][1]
+    duration = starts[-1] + (last * base if last else 1 / rate)
+    if base >= _COARSE and _is_even(starts, rate, base):
+        duration = len(starts) / rate
     return Timing(
         starts,
-        starts[-1] + (last * base if last else 1 / rate),
+        duration,
         tuple(stamp for stamp, _, _ in timed),
         tuple(number for number, (_, _, key) in enumerate(timed) if key),
     )
+
+
+def _is_even(starts: Sequence[float], rate: float, tick: float) -> bool:
+    """Whether frames begin at this rate, but for the rounding of their clock."""
+    return all(abs(start - number / rate) < 1.01 * tick for number, start in enumerate(starts))
 
 
 def _promised_frames(stream: Any) -> int:
@@ -169,6 +179,8 @@ def _from_index(stream: Any) -> tuple[int, float] | None:
         return None
     step = entries[1] - entries[0]
     if step <= 0 or any(later - earlier != step for earlier, later in pairwise(entries)):
+        return None
+    if stream.duration != len(entries) * step:  # the last frame lasts longer or shorter, which only its packet tells
         return None
     return len(entries), len(entries) * step * float(stream.time_base)
 

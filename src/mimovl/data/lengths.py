@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -100,7 +100,7 @@ class LengthIndex:
 
     tokens: np.ndarray
     """Shape (samples,), int32; 0 where a sample cannot be used."""
-    problems: Mapping[int, str] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
     """Why not, by the sample's number."""
     seconds: float = 0.0
     """How long it took to build, on this many processes:"""
@@ -142,6 +142,8 @@ def build_index(
 ) -> LengthIndex:
     """The lengths of a dataset: read from its folder where they lie for this processor, else counted and kept there.
 
+    Samples that could not be used when they were counted are counted again: their file may have been mended since.
+
     Args:
         samples: the dataset; with workers it must be picklable.
         processor: of the checkpoint that will read it.
@@ -153,6 +155,8 @@ def build_index(
         MimovlError: a worker died; names the sample it was on.
     """
     if folder and (found := find_index(samples, processor, folder)):
+        if _mend(found, samples, processor):
+            _write(found, _index_file(samples, processor, folder))
         return found
     started = time.monotonic()
     total = len(samples)
@@ -182,6 +186,18 @@ def build_index(
     return index_
 
 
+def _mend(index: LengthIndex, samples: Readable, processor: Processor) -> bool:
+    """Count again what could not be used, in place; whether anything has changed."""
+    before = dict(index.problems)
+    for number in before:
+        index.tokens[number], problem = count_one(samples, processor, number)
+        if problem:
+            index.problems[number] = problem
+        else:
+            del index.problems[number]
+    return index.problems != before
+
+
 def count_one(samples: Readable, processor: Processor, index: int) -> tuple[int, str]:
     """Tokens of one sample and "", or 0 and what is wrong with it."""
     try:
@@ -199,7 +215,7 @@ def find_index(samples: Readable, processor: Processor, folder: Path) -> LengthI
             facts = json.loads(file.schema_arrow.metadata[b"mimovl"])
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):
         return None
-    tokens = table["tokens"].to_numpy().astype(np.int32)
+    tokens = table["tokens"].to_numpy().astype(np.int32)  # a copy, which may be mended
     if len(tokens) != len(samples):
         return None
     problems = {index: problem for index, problem in enumerate(table["problem"].to_pylist()) if problem}

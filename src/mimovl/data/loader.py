@@ -134,16 +134,22 @@ class PackedLoader:
     def measured(self, runner: Runner) -> Iterator[Measured]:
         """Every draw with its tokens, in order."""
         draws = self._draws()
-        if self.lengths is not None:
-            for index in draws:
-                tokens = int(self.lengths[index])
-                fits = 0 < tokens <= self.work.length
-                yield Measured(index, tokens) if fits else runner.result(runner.submit("measure", [index]))[0]
-        jobs: deque[int] = deque()
+        jobs: deque[tuple[list[Measured | None], int | None]] = deque()
         while True:
             while len(jobs) <= 2 * self.workers:
-                jobs.append(runner.submit("measure", list(islice(draws, _MEASURED_TOGETHER))))
-            yield from runner.result(jobs.popleft())
+                indices = list(islice(draws, _MEASURED_TOGETHER))
+                known = [self._known(index) for index in indices]
+                unknown = [index for index, one in zip(indices, known, strict=True) if one is None]
+                jobs.append((known, runner.submit("measure", unknown) if unknown else None))
+            known, job = jobs.popleft()
+            found = iter(runner.result(job) if job is not None else ())
+            for one in known:
+                yield one or next(found)
+
+    def _known(self, index: int) -> Measured | None:
+        """A sample whose tokens an index of lengths tells, and which fits."""
+        tokens = int(self.lengths[index]) if self.lengths is not None else 0
+        return Measured(index, tokens) if 0 < tokens <= self.work.length else None
 
     # ------------------------------------------------------------ what both share
 
@@ -166,10 +172,7 @@ class PackedLoader:
                 self.list_dropped([sample.dropped])
                 counts, in_a_row = add_drops(counts, [sample.dropped]), in_a_row + 1
                 if in_a_row >= _MOST_DROPPED:
-                    raise DataError(
-                        f"{in_a_row} draws in a row were left out, the last one {sample.dropped.id}: "
-                        f"{sample.dropped.detail}; mend the data or the stage's length"
-                    )
+                    raise _all_dropped(in_a_row, sample.dropped)
                 continue
             in_a_row = 0
             held[number] = sample.index, sample.tokens
@@ -233,6 +236,7 @@ class _Lane:
         self._loader = loader
         self._plan = plan
         self._lost: tuple[tuple[str, int], ...] = ()
+        self._in_a_row = 0
 
     def submit(self, runner: Runner) -> None:
         """Decide one more pack and have it built; an error waits for its turn."""
@@ -254,6 +258,9 @@ class _Lane:
         values, dropped = runner.result(job)
         self._loader.list_dropped(dropped)
         self._lost = add_drops(self._lost, dropped)
+        self._in_a_row = 0 if values else self._in_a_row + len(dropped)
+        if self._in_a_row >= _MOST_DROPPED:
+            raise _all_dropped(self._in_a_row, dropped[-1])
         return values, _with_drops(state, self._lost)
 
 
@@ -265,6 +272,14 @@ def _running(work: SampleWork, workers: int, stop: threading.Event) -> Iterator[
         return
     with WorkerPool(work, workers, stop) as pool:
         yield pool
+
+
+def _all_dropped(number: int, last: Dropped) -> DataError:
+    """Nothing can be used."""
+    return DataError(
+        f"{number} draws in a row were left out, the last one {last.id}: {last.detail}; "
+        "mend the data or the stage's length"
+    )
 
 
 def _with_drops(state: LoaderState, lost: Sequence[tuple[str, int]]) -> LoaderState:

@@ -1,9 +1,10 @@
 """Which samples share a pack, decided from their lengths alone, in one pass and with a bounded window.
 
 The textbook way, best fit decreasing, sorts the whole corpus first: it cannot start before every length is known, nor
-stop in the middle. Here at most ``window`` samples wait. When the window is full one pack leaves it: the oldest sample,
-so that none waits for ever, then again and again the longest that still fits. The long tail of short samples that stay
-in the window fills the ends of the packs: above 99.5 % of the tokens on the mixes of ``benchmarks/packing.py``.
+stop in the middle. Here at most ``window`` samples wait, or as many more as it takes to fill a pack. When there are
+that many one pack leaves: the oldest sample, so that none waits for ever, then again and again the longest that still
+fits. The long tail of short samples that stay in the window fills the ends of the packs: above 99.5 % of the tokens on
+the mixes of ``benchmarks/packing.py``.
 
 The waiting samples are the whole state, so a packer restored in mid-epoch makes the same packs.
 MiMo-VL trains at 8K and 32K tokens (paper, Table 1) and packs, as its note on the learning rate of stage 4 tells;
@@ -45,7 +46,7 @@ class WindowPacker:
 
     Args:
         max_length: tokens of a pack.
-        window: samples the packer chooses from; fewer than these wait between two calls.
+        window: samples the packer chooses from; fewer than these wait between two calls, or fewer tokens than a pack.
         state: where to start.
 
     Raises:
@@ -59,7 +60,7 @@ class WindowPacker:
         if window < 1:
             raise DataError(f"window is {window} samples; the packer chooses from 1 or more")
         state = state or PackerState()
-        if len(state.waiting) >= window:
+        if len(state.waiting) >= max(2, window) and sum(length for _, length in state.waiting) >= max_length:
             raise DataError(
                 f"the state holds {len(state.waiting)} waiting samples, a window of {window} leaves {window - 1}; "
                 "restore with the window it was saved with"
@@ -70,8 +71,9 @@ class WindowPacker:
         self._arrivals = 0
         self._waiting: OrderedDict[int, tuple[int, int]] = OrderedDict()  # arrival -> (index, tokens), oldest first
         self._sorted: list[int] = []  # the same samples as integers, shortest first
+        self._tokens = 0
         for index, length in state.waiting:
-            self.add(index, length)
+            self._put(index, length)
 
     def add(self, index: int, length: int) -> list[int]:
         """Take one more sample.
@@ -81,12 +83,16 @@ class WindowPacker:
             length: its tokens.
 
         Returns:
-            The pack that is finished now, as indices in the order they were added; empty while the window fills.
+            The pack that is finished now, as indices in the order they were added; empty while the window fills, and
+            while all that waits would not fill a pack.
 
         Raises:
             DataError: the sample is longer than a pack, or empty. The packer stays as it was.
         """
-        index, length = exact(index), exact(length)
+        self._put(exact(index), exact(length))
+        return self._take() if len(self._sorted) >= self.window and self._tokens >= self.max_length else []
+
+    def _put(self, index: int, length: int) -> None:
         if length > self.max_length:
             raise DataError(
                 f"sample {index} has {length} tokens, a pack holds {self.max_length} (max_length); "
@@ -98,7 +104,7 @@ class WindowPacker:
         insort(self._sorted, _key(length, self._arrivals))
         self._arrivals += 1
         self._num_added += 1
-        return self._take() if len(self._sorted) >= self.window else []
+        self._tokens += length
 
     def finish(self) -> Iterator[list[int]]:
         """The packs of the samples still waiting, for the end of a stream; the packer can be used again after it."""
@@ -123,6 +129,7 @@ class WindowPacker:
             key = ordered.pop(place)
             chosen.append(_LAST_ARRIVAL - (key & _LAST_ARRIVAL))
             room -= key >> _ARRIVAL_BITS
+        self._tokens -= self.max_length - room
         return [waiting.pop(arrival)[0] for arrival in sorted(chosen)]
 
 

@@ -4,7 +4,7 @@
                where a picture or clip goes, or a list of parts ({"type": "text", "text": …}, {"type": "image"}, …)
     images     pictures in the order they are shown: bytes, or {bytes, path} as ``datasets`` writes them
     videos     clips likewise
-    id, task, source, language, meta (JSON text): as in a Sample; all may be absent
+    id, task, source, language, meta (a table, or JSON text): as in a Sample; all may be absent
 
 A column ``image`` or ``video`` holds one. A sample is read by number; its whole row group is decoded and kept for its
 neighbours, up to a bound.
@@ -73,12 +73,13 @@ class ParquetFolder:
     def _open(self, name: str, skip_damaged: bool) -> None:
         try:
             metadata = pq.read_metadata(self.path / name)
-        except (OSError, pa.ArrowException) as error:
+            columns = metadata.schema.to_arrow_schema().names
+        except _DAMAGE as error:
             self.damaged[name] = f"{self.path / name} cannot be read ({_first_line(error)})"
             if not skip_damaged:
                 raise DataError(f"{self.damaged[name]}; {_CURE}") from None
             return
-        if "messages" not in (columns := metadata.schema.to_arrow_schema().names):
+        if "messages" not in columns:
             raise DataError(
                 f"{self.path / name} has no column messages, only {', '.join(columns)}; "
                 "see mimovl.data.parquet_folder for the columns read"
@@ -114,9 +115,11 @@ class ParquetFolder:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has {len(self)} samples, asked for number {index}")
         number = bisect_right(self.starts, index) - 1
-        name, _, first = self._groups[number]
+        name, group, first = self._groups[number]
         place = index - self.starts[number]
-        row: dict[str, Any] = self._group(number).slice(place, 1).to_pylist()[0]
+        table = self._group(number)
+        with self._reading(name, group):
+            row: dict[str, Any] = table.slice(place, 1).to_pylist()[0]
         return row, f"{name}#{first + place}"
 
     def column(self, name: str, default: Any) -> list[Any]:
@@ -155,10 +158,16 @@ class ParquetFolder:
     @contextmanager
     def _opened(self, name: str, group: int) -> Iterator[pq.ParquetFile]:
         path = self.path / name
+        with self._reading(name, group), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+
+    @contextmanager
+    def _reading(self, name: str, group: int) -> Iterator[None]:
+        """What damage raises becomes a ``DataError`` that names the file."""
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                yield file
-        except (OSError, pa.ArrowException) as error:
+            yield
+        except _DAMAGE as error:
+            path = self.path / name
             raise DataError(f"{path}, row group {group} cannot be read ({_first_line(error)}); {_CURE}") from None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -166,6 +175,8 @@ class ParquetFolder:
         return {**self.__dict__, "_cache": OrderedDict(), "_cached": 0}
 
 
+_DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""The last where a file without checksums holds text that is none."""
 _CURE = (
     "the file is damaged: write or fetch it again, or have damaged samples dropped "
     "(loading.damaged: drop) to go on without it"

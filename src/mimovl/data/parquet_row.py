@@ -34,7 +34,8 @@ def row_to_sample(row: Mapping[str, Any], *, where: str, folder: Path) -> Sample
             pictures; names the sample and both numbers.
         MediaError: a picture's header cannot be read.
     """
-    name = str(row.get("id") or where)
+    given = row.get("id")
+    name = where if given is None or given == "" else str(given)
     held = {kind: _media(row, kind, name, folder) for kind in _KINDS}
     waiting = {kind: iter(media) for kind, media in held.items()}
     shown = dict.fromkeys(_KINDS, 0)
@@ -46,7 +47,8 @@ def row_to_sample(row: Mapping[str, Any], *, where: str, folder: Path) -> Sample
 
     messages = []
     for message in _messages(row.get("messages"), name):
-        content = tuple(part(piece) if piece in _KINDS else Part("text", text=text) for piece, text in _pieces(message))
+        pieces = _pieces(message, name)
+        content = tuple(part(piece) if piece in _KINDS else Part("text", text=text) for piece, text in pieces)
         messages.append(Message(message["role"], content))
     for kind in _KINDS:
         if shown[kind] != len(held[kind]):
@@ -70,7 +72,7 @@ def _messages(value: Any, name: str) -> list[dict[str, Any]]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"sample {name}: its messages are not JSON ({error})") from None
     if not isinstance(value, list) or not value:
         raise DataError(f"sample {name}: messages must be a list of turns, it is {type(value).__name__}")
@@ -81,16 +83,18 @@ def _messages(value: Any, name: str) -> list[dict[str, Any]]:
     return value
 
 
-def _pieces(message: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+def _pieces(message: Mapping[str, Any], name: str) -> Iterator[tuple[Any, str]]:
     """What a message is made of, in order: ("text", words), or the kind of what is shown there."""
-    content = message["content"]
-    if isinstance(content, list):
-        for part in content:
-            kind = str(part.get("type", "text")).removesuffix("_url") if isinstance(part, dict) else "text"
-            yield kind, str(part.get("text") or "") if isinstance(part, dict) else str(part)
+    text = message["content"]
+    if isinstance(text, list):
+        yield from (_piece(part, name) for part in text)
         return
+    if not isinstance(text, str):
+        raise DataError(
+            f"sample {name}: the content of a message is {type(text).__name__}; give text, or a list of parts "
+            "(what a turn says beside its content, as tool_calls, is not read: write it into the content)"
+        )
     place = 0
-    text = str(content or "")
     for found in _PLACE.finditer(text):
         if found.start() > place:
             yield "text", text[place : found.start()]
@@ -100,11 +104,29 @@ def _pieces(message: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
         yield "text", text[place:]
 
 
+def _piece(part: Any, name: str) -> tuple[Any, str]:
+    """A part of a message."""
+    if isinstance(part, str):
+        return "text", part
+    if isinstance(part, dict):
+        kind = str(part.get("type", "text")).removesuffix("_url")
+        if kind in _KINDS:
+            return kind, ""
+        if kind == "text" and isinstance(text := part.get("text"), str):
+            return kind, text
+    raise DataError(
+        f"sample {name}: a part of a message is {part!r:.80}; give text, "
+        '{"type": "text", "text": …}, {"type": "image"} or {"type": "video"}'
+    )
+
+
 def _media(row: Mapping[str, Any], kind: MediaKind, name: str, folder: Path) -> list[Media]:
     """The pictures or clips of a row, in order."""
     values = row.get(f"{kind}s")
     if values is None:
         values = [] if row.get(kind) is None else [row[kind]]
+    if not isinstance(values, list | tuple):
+        raise DataError(f"sample {name}: its column {kind}s is {type(values).__name__}; give a list of {kind}s")
     found = []
     for number, value in enumerate(values):
         label = f"sample {name}, {kind} {number}"
@@ -141,8 +163,8 @@ def _table(value: Any, name: str) -> dict[str, Any]:
     if value is None or value == "":
         return {}
     try:
-        table = json.loads(value)
-    except (TypeError, ValueError) as error:
+        table = value if isinstance(value, dict) else json.loads(value)
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"sample {name}: its meta is not JSON ({error})") from None
     if not isinstance(table, dict):
         raise DataError(f"sample {name}: its meta must be a table, it is {type(table).__name__}")

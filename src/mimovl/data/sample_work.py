@@ -114,25 +114,36 @@ class SampleWork:
         """The samples of a pack, given by index and length, and those left out.
 
         Raises:
-            DataError: one cannot be used and is not to be dropped, or its length is not what was said.
+            DataError: one cannot be used and is not to be dropped, or the index of lengths is of other samples.
         """
         samples: list[Encoded] = []
         dropped: list[Dropped] = []
         for index, tokens in pack:
             encoded = self.encode(index, note)
-            if isinstance(encoded, Measured):
-                if encoded.error:
-                    raise encoded.error
-                assert encoded.dropped
-                dropped.append(encoded.dropped)
-            elif encoded.num_tokens != tokens:
-                raise DataError(
-                    f"sample {encoded.id} has {encoded.num_tokens} tokens, its index of lengths says {tokens}; the "
-                    "dataset changed: delete its folder lengths/, which is made again"
-                )
-            else:
+            if isinstance(encoded, Encoded) and encoded.num_tokens != tokens:
+                encoded = self.unlike(index, encoded, tokens, note)
+            if isinstance(encoded, Encoded):
                 samples.append(encoded)
+                continue
+            if encoded.error:
+                raise encoded.error
+            assert encoded.dropped
+            dropped.append(encoded.dropped)
         return samples, dropped
+
+    def unlike(self, index: int, encoded: Encoded, tokens: int, note: Note) -> Measured:
+        """A sample that has not the tokens it was said to have: its media are damaged, or its index is out of date."""
+        counted = self.measure(index, note).tokens
+        if counted == encoded.num_tokens:
+            raise DataError(
+                f"sample {encoded.id} has {encoded.num_tokens} tokens, its index of lengths says {tokens}; the "
+                "dataset changed: delete its folder lengths/, which is made again"
+            )
+        error = DataError(
+            f"sample {encoded.id} has {encoded.num_tokens} tokens once decoded, the headers of its media promise "
+            f"{counted}; write its pictures and clips again, or leave it out (loading.damaged: drop)"
+        )
+        return self.failed(index, encoded.id, error)
 
     def packed(self, samples: Sequence[Encoded]) -> dict[str, Any]:
         """A batch on its way to another process: its patches, nearly all of it, are joined there and only there."""

@@ -11,6 +11,7 @@ more than the kept frames are ever in memory.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,18 @@ MAX_ANIMATION_PIXELS = 3 * MAX_HEADER_PIXELS
 """Pixels of all frames of an animation together (1.6 GB decoded); other containers are read frame by frame."""
 CLOCK_TOLERANCE = 1e-3
 """Seconds by which a frame may begin late: containers round starts to their own clock."""
+_TURNS = {
+    (True, False): Image.Transpose.FLIP_LEFT_RIGHT,
+    (False, True): Image.Transpose.FLIP_TOP_BOTTOM,
+    (True, True): Image.Transpose.ROTATE_180,
+}
+_TRANSPOSED = {
+    (False, False): Image.Transpose.TRANSPOSE,
+    (False, True): Image.Transpose.ROTATE_270,
+    (True, False): Image.Transpose.ROTATE_90,
+    (True, True): Image.Transpose.TRANSVERSE,
+}
+"""How a frame is shown, by which numbers of its display matrix are negative (PIL turns counterclockwise)."""
 WORTH_A_SEEK = 4
 """Frames to the next keyframe from which on it is jumped to."""
 
@@ -178,6 +191,12 @@ def _fitted(picture: Image.Image, count: int, fit: Fit | None) -> Image.Image:
 
 
 def _upright(frame: Any) -> Image.Image:
-    """A decoded frame as RGB, turned as its display matrix says."""
+    """A decoded frame as RGB, turned and mirrored as its display matrix says, to the nearest right angle."""
     picture: Image.Image = frame.to_image()
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return picture
+    # A point (x, y), y down, is shown at (a·x + c·y, b·x + d·y); ISO 14496-12 §6.2.2.
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    turn = _TURNS.get((a < 0, d < 0)) if abs(a) + abs(d) >= abs(b) + abs(c) else _TRANSPOSED[b < 0, c < 0]
+    return picture if turn is None else picture.transpose(turn)

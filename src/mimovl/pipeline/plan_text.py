@@ -81,6 +81,7 @@ def _stage(entry: StagePlan, plan: RunPlan) -> Iterator[str]:
     yield f"  work        {total / 1e9:,.2f} GFLOP a token ({shares}){again}"
     if entry.executed_share > 1:
         yield f"  impossible  {plan.mfu:.0%} utilisation and what is computed again is more than the peak; lower --mfu"
+    yield f"  reading     {_reading(entry)}"
     if parallel.dtype == "float32":
         peaks = f"{plan.gpu.float32:,.0f} TFLOP/s, that of bfloat16 {plan.gpu.bfloat16:,.0f}"
         yield f"  precision   float32, whose peak is {peaks}; change it with parallel.dtype"
@@ -91,6 +92,20 @@ def _stage(entry: StagePlan, plan: RunPlan) -> Iterator[str]:
         )
     if not entry.fits:
         yield f"  DOES NOT FIT {_gib(plan.gpu.usable * _GIB)}: {_cure(entry, plan)}"
+
+
+def _reading(entry: StagePlan) -> str:
+    """How samples reach a GPU, and the main memory of the packs that wait for it."""
+    loading, vision = entry.stage.loading, entry.config.vision
+    pixels = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2 * vision.merge_unit * 4
+    pack = entry.stage.length * entry.workload.visual_share * pixels
+    if loading is None:
+        return (
+            f"by one thread, pack after pack ({_gib(pack)} of pixels each), while the GPU waits; "
+            "give the stage a loading section"
+        )
+    who = f"{loading.workers} processes" if loading.workers else "a thread"
+    return f"by {who} a GPU, {loading.ahead} packs ahead: {_gib(loading.ahead * pack)} of pixels in main memory"
 
 
 def _cure(entry: StagePlan, plan: RunPlan) -> str:

@@ -56,7 +56,8 @@ class LoadingConfig(RecipeModel):
     ahead: int = Field(default=4, ge=1)
     """Packs prepared in advance; one of 8,192 tokens of pictures takes 150 MB."""
     window: int = Field(default=256, ge=1)
-    """Drawn samples the packer chooses from; 256 fill packs of 8K and 32K tokens to 99.8 %."""
+    """Drawn samples the packer chooses from, or more where these would not fill a pack; 256 fill those of 8K and 32K
+    tokens to 99.8 %."""
     buffer: int = Field(default=4096, ge=1)
     """Samples of the buffer within which a source streamed from a folder is shuffled."""
     too_long: Literal["refuse", "drop"] = "refuse"
