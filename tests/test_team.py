@@ -14,12 +14,13 @@ from tests.data.worker_jobs import jobs
 def _sums(team: Team) -> tuple[list[int], list[float], str]:
     numbers = team.merge([number * 10 for number in team.share(range(5))])
     weight = torch.nn.Parameter(torch.zeros(2))
-    idle = torch.nn.Parameter(torch.zeros(1))
+    idle, frozen = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
     weight.grad = torch.tensor([1.0, 10.0]) * (team.rank + 1)
     if team.leads:
         idle.grad = torch.ones(1)
-    team.sum_gradients([weight, idle])
+    team.sum_gradients([frozen, weight, idle])
     assert idle.grad is not None and float(idle.grad) == 1.0
+    assert frozen.grad is None, "what no member has stays missing"
     said = team.broadcast(f"from {team.rank}")
     return numbers, weight.grad.tolist(), said
 

@@ -95,14 +95,21 @@ class Team:
                 yield from done
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace every gradient by its sum over the team; a missing one counts as zero."""
+        """Replace every gradient by its sum over the team.
+
+        A missing one counts as zero, but what no member has stays missing, as in one process: an optimizer leaves such
+        a parameter alone, and would move one whose gradient is zero.
+        """
         if self.size == 1:
             return
         parameters = list(parameters)
-        for parameter in parameters:
+        there = torch.tensor([float(parameter.grad is not None) for parameter in parameters])
+        dist.all_reduce(there)
+        learning = [parameter for parameter, count in zip(parameters, there.tolist(), strict=True) if count]
+        for parameter in learning:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.sum_tensors([parameter.grad for parameter in parameters if parameter.grad is not None])
+        self.sum_tensors([parameter.grad for parameter in learning if parameter.grad is not None])
 
     def sum_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace every tensor by its sum over the team, a few at a time so that few are there twice."""

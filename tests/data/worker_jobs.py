@@ -50,6 +50,7 @@ def jobs(kind: str, about: Any, note: Note) -> Any:
             os._exit(7)
         case "interrupt":
             os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
             return "unmoved"
         case "threads":
             import torch

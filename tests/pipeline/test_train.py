@@ -14,6 +14,7 @@ import pytest
 from mimovl.errors import RecipeError, Stopped
 from mimovl.pipeline.run import run
 from mimovl.pipeline.train import train
+from mimovl.train import spread
 from tests.pipeline import micro
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,25 @@ def test_asked_to_end_it_saves_and_leaves_and_goes_on(recipe, micro_run, tmp_pat
         with pytest.raises(Stopped, match=r"stopped as asked \(SIGTERM\) after step 2 of 4; saved in .*2-general"):
             train(recipe, out)
     assert (out / "2-general" / "resume" / "step-0000002" / ".metadata").is_file()
+    train(recipe, out)
+    same_as(out, micro_run)
+
+
+def test_asked_to_end_while_a_stage_is_written_it_leaves_before_the_next(
+    recipe, micro_run, tmp_path, monkeypatch
+) -> None:
+    """After a stage's last step nobody asks any more, and hours of the next one may be ahead."""
+    out, finish = tmp_path / "out", spread.finish_step
+
+    def asked(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        finish(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spread, "finish_step", asked)
+        with pytest.raises(Stopped, match=r"stopped as asked \(SIGTERM\) after stage 1 projector, which is finished"):
+            train(recipe, out)
+    assert (out / "1-projector" / "done.json").is_file() and not (out / "2-general").exists()
     train(recipe, out)
     same_as(out, micro_run)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mimovl.model import VisionLanguageModel
+from mimovl.model import VisionLanguageModel, attention
 from mimovl.train import language_model_loss
 from mimovl.train.blocks import arrange_blocks, no_compiler
 from mimovl.train.parallel_config import ParallelConfig
@@ -82,3 +82,36 @@ def test_compiled_blocks_give_the_same_gradients(how: str) -> None:
     found = gradients(arranged(compile=True, activation_checkpointing=how))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5 * float(value.abs().max()), msg=name)
+
+
+@torch.library.custom_op("tests::flash", mutates_args=())
+def flash(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, a: torch.Tensor, b: torch.Tensor, m: int, n: int, c: bool
+) -> torch.Tensor:
+    """What compiled code sees of a flash kernel: one call, whatever the segments."""
+    return q.clone()
+
+
+flash.register_fake(lambda q, *_: torch.empty_like(q))
+
+
+@pytest.mark.engines
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(bool(no_compiler(CPU)), reason=no_compiler(CPU))
+@pytest.mark.parametrize("kernel", ["segments", "flash"])
+def test_blocks_are_not_compiled_again_for_every_layout_of_a_pack(monkeypatch, kernel: str) -> None:
+    """After eight times torch gives up and computes uncompiled, without a word but a warning."""
+    torch._dynamo.reset()
+    if kernel == "flash":
+        monkeypatch.setattr(attention, "flash_attention", lambda device: torch.ops.tests.flash)
+        monkeypatch.setattr(attention, "flash_takes", lambda q: True)
+    model, samples = arranged(compile=True), tiny.mixed()
+    packs = [samples[first : first + count] for first in range(3) for count in (2, 4, 3, 5)]
+    batches = [tiny.batch([tiny.processor().encode(sample) for sample in pack]) for pack in packs]
+    assert len({len(batch.cu_seqlens) for batch in batches}) == 4
+    with torch.no_grad():
+        for batch in batches[:3]:
+            model(batch)
+        with torch.compiler.set_stance("fail_on_recompile"):
+            for batch in batches[3:]:
+                model(batch)

@@ -200,7 +200,8 @@ def _live(connection: Connection, note: Any, work: Work, parent: int) -> None:
     """The life of a worker: one job after another until the pool is gone."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they are the trainer's to handle:
+        signal.signal(number, signal.SIG_IGN)  # it saves, and a worker leaves when its pipe is closed
     torch.set_num_threads(1)
     keep_some_freed_memory()
 

@@ -108,6 +108,7 @@ class Segments:
     def __init__(self, cu_seqlens: torch.Tensor, bounds: Sequence[int] | None = None) -> None:
         bounds = cu_seqlens.tolist() if bounds is None else bounds
         self.lengths = [end - start for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        self.empty = not self.lengths
         self.uniform = len(set(self.lengths)) <= 1
         self.bounds = cu_seqlens.to(torch.int32)
         self.longest = max(self.lengths, default=0)
@@ -136,11 +137,16 @@ class PackedAttention:
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
         """Each segment's values mixed by its own queries and keys, shape (N, H, D)."""
         segments = self.segments
-        if not segments.lengths:
+        if segments.empty:  # what compiled code reads must not differ with every pack, as the number of segments does
             return q_NHD
         if self._flash is not None and flash_takes(q_NHD):
             bounds, longest = segments.bounds, segments.longest
             return self._flash(q_NHD, k_NKD, v_NKD, bounds, bounds, longest, longest, self.causal)
+        return self.by_segment(q_NHD, k_NKD, v_NKD)
+
+    def by_segment(self, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
+        """Without a flash kernel: a call for all segments of a length, as many as there are lengths."""
+        segments = self.segments
         if segments.uniform:
             return self._stacked(q_NHD, k_NKD, v_NKD, segments.lengths[0])
         # Cut and joined, not gathered by index: whole runs are copied, or seen in place, and so are their gradients.

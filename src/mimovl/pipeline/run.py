@@ -21,6 +21,7 @@ import torch
 
 from mimovl import __version__
 from mimovl.data import Processor, SampleFolders
+from mimovl.errors import Stopped
 from mimovl.evaluate import MedianBaseline, evaluate
 from mimovl.model import VisionLanguageModel, build_model, load_checkpoint, save_checkpoint
 from mimovl.model.hf_checkpoint import read_config, read_side_files
@@ -169,6 +170,7 @@ class Runner:
                         spread=spread,
                         tracking=self.tracking,
                     )
+            self._heed(stop, title)
             before = step.checkpoint
             if evaluated:
                 temperature = recipe.rl.temperature if recipe.rl and number == len(recipe.stages) else 0.0
@@ -213,6 +215,14 @@ class Runner:
         with self._timed(step.folder.name, title, finished=finished) as progress, StopRequest() as stop:
             if not finished:
                 self._train_policy(config, step, before, progress, stop)
+        self._heed(stop, title)
+
+    def _heed(self, stop: StopRequest, title: str) -> None:
+        """Leave if anybody was asked to while a step was finished and written."""
+        if any(self.team.gather(stop.asked)):
+            raise Stopped(
+                f"stopped as asked (SIGTERM) after {title}, which is finished; the same command goes on behind"
+            )
 
     def _train_policy(
         self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None, stop: StopRequest

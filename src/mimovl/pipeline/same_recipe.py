@@ -15,7 +15,8 @@ __all__ = ["same_recipe"]
 def same_recipe(folder: Path, text: str) -> None:
     """Keep the effective recipe with the run, and refuse to mix two.
 
-    Who watches, and what is done about a step that went wrong, may change: a run that stopped for that must go on.
+    Who watches, what is done about a step that went wrong, and on how many processes, with how much memory and how
+    often saved it goes on may change: a run that stopped for that must go on.
 
     Raises:
         RecipeError: the folder holds a run of another recipe; names the first line that differs.
@@ -28,7 +29,7 @@ def same_recipe(folder: Path, text: str) -> None:
         changed = [keys for keys in {**old, **new} if old.get(keys) != new.get(keys)]
         if not changed:
             return
-        if differ := [keys for keys in changed if keys[0] != "tracking" and "spikes" not in keys]:
+        if differ := [keys for keys in changed if not _may_change(keys)]:
             places = [tree.lines.get(differ[0], 0) for tree in trees]
             had, has = (
                 words.splitlines()[place - 1].strip() if place else "(nothing)"
@@ -42,6 +43,17 @@ def same_recipe(folder: Path, text: str) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+_MAY_CHANGE = {"spikes", "save_seconds", "keep", "activation_checkpointing", "compile", "reshard_after_forward"}
+_OF_LOADING = {"workers", "ahead"}
+
+
+def _may_change(keys: KeyPath) -> bool:
+    """Whether a value decides nothing of what a run makes."""
+    if keys[0] in ("tracking", "workers") or not _MAY_CHANGE.isdisjoint(map(str, keys)):
+        return True
+    return len(keys) > 1 and keys[-2] == "loading" and keys[-1] in _OF_LOADING
 
 
 def _written(value: Any, keys: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

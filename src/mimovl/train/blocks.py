@@ -21,6 +21,7 @@ import torch
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from mimovl.model import VisionLanguageModel
+from mimovl.model.attention import PackedAttention
 from mimovl.train.parallel_config import ParallelConfig
 
 __all__ = ["arrange_blocks", "no_compiler"]
@@ -76,10 +77,20 @@ def arrange_blocks(
             if tell:
                 tell(f"compile: blocks are not compiled: {reason}")
         else:
-            wrap.append(torch.compile)
+            _leave_segments_out()
+            # Tokens and patches are another number in each pack; on a GPU a graph finds out for itself which of them.
+            wrap.append(partial(torch.compile, dynamic=True) if device.type == "cpu" else torch.compile)
     for block in [*model.vision.blocks, *model.language.layers]:
         for one in wrap:
             block.forward = one(block.forward)
+
+
+def _leave_segments_out() -> None:
+    """Attention by segments stays out of compiled code, which would be compiled again for every layout of a pack."""
+    by_segment: Any = PackedAttention.by_segment
+    if not hasattr(by_segment, "_torchdynamo_disable"):
+        untraced: Callable[[Any], Any] = torch.compiler.disable
+        setattr(PackedAttention, "by_segment", untraced(by_segment))  # noqa: B010
 
 
 def _forgetful(forward: Callable[..., Any], options: dict[str, Any], *arguments: Any, **named: Any) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,14 +147,21 @@ def agree(team: Team, what: str, value: str) -> None:
         )
 
 
+ONE_REQUEST = 10.0
+"""Seconds within which signals are one request."""
+
+
 class StopRequest:
     """Whether somebody asked this process to end (SIGTERM), so that it ends at a good moment.
 
-    A second SIGTERM ends it at once. Used as a context manager, in the main thread; elsewhere it notices nothing.
+    One sent again at least ten seconds later ends it at once; before that it is the same request, passed on by a
+    launcher to a group whose members were sent it too. Used as a context manager, in the main thread; elsewhere it
+    notices nothing.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self._since = 0.0
         self._before: Any = None
 
     def __enter__(self) -> StopRequest:
@@ -166,5 +174,8 @@ class StopRequest:
             signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, *_: object) -> None:
-        self.asked = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if not self.asked:
+            self.asked, self._since = True, time.monotonic()
+        elif time.monotonic() - self._since > ONE_REQUEST:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
