@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
 from mimovl.data import Processor
-from mimovl.errors import CheckpointError, DataError
+from mimovl.errors import CheckpointError, DataError, UsageError
 from mimovl.generate import Engine
+from mimovl.generate.sequence import Group, RequestError, Running, ending
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.types import Completion, Message, Part, Request, Sample, SamplingParams
 from tests import tiny
@@ -523,3 +525,141 @@ def test_a_loaded_model_and_texts_are_enough(tiny_start) -> None:
 def test_a_model_without_a_tokenizer_says_so(model) -> None:
     with pytest.raises(CheckpointError, match="the model's own files"):
         Engine(model)
+
+
+def test_a_long_prompt_beside_short_ones_changes_no_bit_of_theirs(model) -> None:
+    """Short sequences are put together apart from a long one, which would have them all padded to its length."""
+    short = [text(f"How many {n}?", 2, temperature=1.0, seed=n) for n in range(6)]
+    long = text("seven red ones and " * 60, 2, temperature=1.0, seed=9)
+    alone = [engine(model).generate([one])[0] for one in (*short, long)]
+    assert engine(model, slots=16).generate([*short, long]) == alone
+
+
+def test_a_large_group_beside_single_samples_changes_no_bit_of_theirs(model) -> None:
+    """Pages that many samples read are computed apart from those of one."""
+    singles = [text("seven red ones and " * 40 + str(n), 1, temperature=1.0, seed=n) for n in range(4)]
+    large = text("seven red ones and " * 12, 32, temperature=1.0, seed=9)
+    alone = [Engine(model, tiny.processor(), slots=64).generate([one])[0] for one in (*singles, large)]
+    assert Engine(model, tiny.processor(), slots=64).generate([*singles, large]) == alone
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def text(words: str, count: int = 1, **sampling: object) -> Request:
+    return Request(Sample(words, (small.user(words),)), SamplingParams(max_tokens=6, **sampling), count)
+
+
+def kept(running: Engine) -> tuple[int, ...]:
+    """All that an engine at rest must have given back."""
+    pools, prefill = (running._own, running._shared), running._prefill
+    return (running._reserved, *(pool.used for pool in pools), len(prefill._wanted), len(prefill._visual))
+
+
+def poisoned() -> tuple[VisionLanguageModel, str]:
+    """A model that cannot read one word: its embedding is no number."""
+    sick, word = tiny.model(sharp=8), "seven"
+    with torch.no_grad():
+        for token in set(tiny.tokenizer().encode(word)) - set(tiny.tokenizer().encode("How many red ones?")):
+            sick.language.embed_tokens.weight[token] = float("nan")
+    return sick, word
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_request_whose_logits_are_no_numbers_is_named_and_spoils_no_other(temperature: float) -> None:
+    sick, word = poisoned()
+    good = text("How many red ones?", 2, temperature=temperature)
+    [expected] = engine(sick).generate([good])
+    running = engine(sick, slots=8)
+    bad, ticket = running.submit(text(word, 2, temperature=temperature)), running.submit(good)
+    with pytest.raises(RequestError, match="sample seven: the model's logits are no numbers") as caught:
+        while not running.idle:
+            running.step()
+    assert (caught.value.ticket, caught.value.reason) == (bad, "not-a-number")
+    answers = drain(running)
+    assert [answers[ticket, sample] for sample in range(2)] == expected and kept(running) == (0,) * 5
+
+
+def test_parameters_that_were_no_numbers_leave_nothing_behind(model) -> None:
+    asked = sampled(2)
+    expected = said(engine(model).generate(asked))
+    healed = tiny.model(sharp=8)
+    healed.load_state_dict(model.state_dict())
+    running = engine(healed)
+    with torch.no_grad():
+        for parameter in healed.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(RequestError, match="no numbers"):
+        running.generate(asked)
+    drain(running)
+    healed.load_state_dict(model.state_dict())
+    assert said(running.generate(asked)) == expected
+
+
+def test_an_interrupt_in_a_prefill_is_as_if_it_had_not_been_tried(model, monkeypatch) -> None:
+    running = Engine(model, tiny.processor(), slots=4, cache_tokens=4096)
+    asked = sampled(2)[:5]
+    expected = said(running.generate(asked))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("_compute", "_draw"):
+        with monkeypatch.context() as patch:
+            patch.setattr(running, name, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                running.generate(asked)
+        assert kept(running) == (0,) * 5 and running.idle
+    assert said(running.generate(asked)) == expected
+
+
+def test_what_cannot_even_be_asked_leaves_nothing_behind(model) -> None:
+    running, good = engine(model), text("How many?")
+    with pytest.raises(AttributeError):
+        running.generate([good, Sample("bad", ({"role": "user"},))])  # type: ignore[arg-type]
+    assert running.idle and running.generate([good])
+
+
+def test_the_failure_of_anothers_request_is_kept_for_whoever_asked(model) -> None:
+    running = engine(model)
+    other = running.submit(Request(Sample("empty", ()), SamplingParams()))
+    assert running.generate([text("How many?")])
+    assert not running.idle
+    with pytest.raises(RequestError, match="sample empty") as caught:
+        running.step()
+    assert caught.value.ticket == other and running.idle
+
+
+def test_inference_mode_and_autocast_around_a_call_change_nothing(model) -> None:
+    asked = sampled(2)[:4]
+    expected = said(engine(model).generate(asked))
+    running = engine(model)
+    with torch.inference_mode():
+        assert said(running.generate(asked)) == expected
+    with torch.autocast("cpu", torch.bfloat16):
+        assert said(running.generate(asked)) == expected
+    assert said(running.generate(asked)) == expected
+
+
+def test_a_model_that_has_changed_its_type_is_refused_with_both() -> None:
+    changed = tiny.model()
+    running = engine(changed)
+    changed.to(torch.bfloat16)
+    with pytest.raises(UsageError, match=r"made for a model in torch.float32 on cpu, .* now in torch.bfloat16"):
+        running.generate([text("How many?")])
+
+
+def test_control_tokens_between_do_not_hide_a_stop_text(model) -> None:
+    """They are not read, so a text goes on behind them."""
+    tokenizer = tiny.tokenizer()
+    a, b = tokenizer.encode("a"), tokenizer.encode("b")
+    group = Group(1, text("q", stop=("ab",)), [], 0, 1, 0)
+    for between in range(6):
+        written = [*a, *[tokenizer.im_start] * between, *b]
+        sequence = Running(group, 0, np.zeros(0), 0, [], 0, written, [0.0] * len(written))
+        assert ending(sequence, tokenizer, set()) == "stop"
+
+
+def test_a_control_token_is_no_stop_text(model) -> None:
+    with pytest.raises(DataError, match=r"stop is '<\|im_start\|>', a control token and no text"):
+        engine(model).generate([text("q", stop=("<|im_start|>",))])

@@ -236,3 +236,29 @@ def test_nothing_is_written_when_something_is_wrong(folder: Path, tiny_start: Pa
     with pytest.raises(DataError, match="only the chat template may write"):
         score_messages(tiny_start, written(folder, [{"role": "user", "content": "<|image_pad|>"}]), out)
     assert not out.exists()
+
+
+def test_messages_longer_than_the_context_are_refused_with_both_numbers(folder: Path, monkeypatch) -> None:
+    model, processor = tiny.model(), tiny.processor()
+    room = processor.config.language.max_position
+    messages, media = read_messages(written(folder, asking({"type": "text", "text": "seven " * room})))
+    with pytest.raises(DataError, match=rf"the messages have \d+ tokens, the model's context has {room}; shorten"):
+        token_logprobs(model, processor, messages, media)
+
+
+def test_the_messages_are_not_written_over_and_nested_ones_are_no_crash(folder: Path, tiny_start: Path) -> None:
+    file = written(folder, CONVERSATION)
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match="--out is the file of the messages, which would be lost"):
+        score_messages(tiny_start, file, folder / "media" / ".." / file.name)
+    assert file.read_bytes() == before
+    with pytest.raises(UsageError, match="not valid JSON"):
+        read_messages(written(folder, "[" * 100_000))
+
+
+def test_logits_of_a_few_rows_at_a_time_give_the_same(folder: Path, monkeypatch) -> None:
+    messages, media = read_messages(written(folder, CONVERSATION))
+    whole = token_logprobs(tiny.model(sharp=8), tiny.processor(), messages, media)
+    monkeypatch.setattr("mimovl.generate.logprobs.ROWS", 7)
+    tokens, logprobs = token_logprobs(tiny.model(sharp=8), tiny.processor(), messages, media)
+    assert tokens == whole[0] and logprobs == pytest.approx(whole[1], abs=1e-6)

@@ -86,3 +86,13 @@ def test_compacting_moves_pages_into_holes_and_loses_nothing(freed: list[int]) -
     assert sorted(places) == list(range(len(held)))
     assert all(same(read(made, [place], SIZE), held[page]) for page, place in zip(held, places, strict=True))
     assert made.take(1) == [len(held)]
+
+
+def test_pages_are_zeros_when_they_are_taken() -> None:
+    """Whatever was in them: what is masked has weight zero, and zero times what is no number is none either."""
+    made = pool()
+    pages = made.take(3)
+    made.keys[:, pages], made.values[:, pages] = float("nan"), float("inf")
+    made.release(pages)
+    again = made.take(3)
+    assert not made.keys[:, again].any() and not made.values[:, again].any()

@@ -2,11 +2,19 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
 from mimovl.generate.page_pool import PagePool
-from mimovl.generate.paged_attention import MIN_ROWS, PageAttention, RecordingAttention, TableAttention
+from mimovl.generate.paged_attention import (
+    MIN_ROWS,
+    PageAttention,
+    RecordingAttention,
+    TableAttention,
+    _alike,
+    _readers,
+)
 from mimovl.generate.sequence import Group, Running, uniforms
 from mimovl.model import PackedAttention, Segments
 from mimovl.types import Request, Sample
@@ -172,3 +180,21 @@ def test_the_prefill_keeps_keys_and_values_and_changes_nothing() -> None:
         assert torch.equal(recording(layer, q, k + layer, v), inner(layer, q, k + layer, v))
     assert [torch.equal(kept, k + layer) for layer, kept in enumerate(recording.keys)] == [True, True]
     assert all(torch.equal(kept, v) for kept in recording.values)
+
+
+def test_rows_are_put_together_with_their_like_where_padding_would_cost_more() -> None:
+    assert [most for _, most in _alike(np.array([3, 4, 4, 2]))] == [4]
+    together = _alike(np.array([3] * 20 + [200] + [4] * 20))
+    assert [(len(rows), most) for rows, most in together] == [(40, 4), (1, 200)]
+    assert sorted(np.concatenate([rows for rows, _ in together]).tolist()) == list(range(41))
+
+
+def test_pages_of_large_groups_are_read_apart_where_small_ones_would_be_computed_as_often() -> None:
+    alike = [(np.array([0, 2]), [0, 1, 2]), (np.array([1]), [3, 4])]
+    [(chosen, count, sharers, groups)] = _readers(alike, 3, 2)
+    assert chosen is None and (count, sharers, groups) == (3, 4, alike)
+    mixed = [(np.array([5]), list(range(64))), *[(np.array([9 * n + 7, 9 * n + 8]), [64 + n]) for n in range(30)]]
+    large, small = sorted(_readers(mixed, 280, 2), key=lambda read: -read[2])
+    assert large[0].tolist() == [5] and large[1:3] == (1, 64)
+    assert small[1:3] == (60, 2) and small[0].tolist() == sorted(small[0].tolist())
+    assert _readers([], 0, 2) == []

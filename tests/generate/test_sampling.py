@@ -130,3 +130,35 @@ def test_settings_that_mean_nothing_are_named_with_their_value(field: str, value
     with pytest.raises(DataError, match=f"sample x: {field} is .*; it must be"):
         check_sampling(SamplingParams(**{field: value}), "sample x")
     check_sampling(SamplingParams(), "sample x")
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e-300, 1e-7])
+def test_a_temperature_next_to_nothing_is_greedy(temperature: float) -> None:
+    assert set(draw([0.0, 30.0, 1.0, float("-inf")], GRID, temperature=temperature)) == {1}
+
+
+def test_a_temperature_beyond_float32_is_even_among_what_may_be_written() -> None:
+    assert shares(draw([0.0, 30.0, 1.0, float("-inf")], GRID, 1e39)) == pytest.approx(
+        [1 / 3, 1 / 3, 1 / 3, 0], abs=2e-3
+    )
+
+
+def test_the_likeliest_is_always_within_the_top_p() -> None:
+    assert set(draw(LOGITS, GRID, top_p=1e-50)) == {0}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("temperature", None, "a number"),
+        ("top_p", "0.5", "a number"),
+        ("top_k", None, "a whole number"),
+        ("max_tokens", 2.5, "a whole number"),
+        ("max_tokens", True, "a whole number"),
+        ("seed", None, "a whole number"),
+        ("seed", 1.5, "a whole number"),
+    ],
+)
+def test_settings_of_another_type_are_named(field: str, value: object, wanted: str) -> None:
+    with pytest.raises(DataError, match=f"sample s: {field} is .*; it must be {wanted}"):
+        check_sampling(SamplingParams(**{field: value}), "sample s")

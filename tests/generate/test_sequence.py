@@ -1,4 +1,5 @@
 import numpy as np
+import torch
 
 from mimovl.generate.sequence import Group, Running, uniforms
 from mimovl.types import Request, Sample, SamplingParams
@@ -16,6 +17,17 @@ def test_draws_are_those_of_seed_and_place_in_the_group() -> None:
     }
     assert len(draws) == 12
     assert all(0 <= value < 1 for value in uniforms(warm, 0))
+
+
+def test_draws_do_not_depend_on_torchs_default_type() -> None:
+    warm = request(temperature=1.0, max_tokens=50, seed=3)
+    expected = uniforms(warm, 2)
+    for dtype in (torch.float64, torch.bfloat16):
+        torch.set_default_dtype(dtype)
+        try:
+            assert np.array_equal(uniforms(warm, 2), expected)
+        finally:
+            torch.set_default_dtype(torch.float32)
 
 
 def test_a_greedy_sample_needs_no_draws() -> None:

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -226,3 +227,12 @@ def test_training_survives_a_server_killed_in_the_middle_and_its_groups_are_done
     assert all(line["logprob_gap"] < 1e-5 and line["dropped"] == {} for line in written)
     assert not (tmp_path / "out" / "policy").exists()
     assert servers[0].process.poll() is not None and engines[0].redone >= 1
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0.6}, {"temperature": 1.0, "top_p": 0.7}, {"top_k": 5}])
+def test_log_probabilities_of_another_distribution_are_not_asked_for(tmp_path, sampling) -> None:
+    """A server tells those of the tokens as they were drawn, which is the policy only at temperature 1, or greedy."""
+    made = VLLMEngine(["http://127.0.0.1:9"], tiny.processor(), folder=tmp_path)
+    [one] = requests(1)
+    with pytest.raises(DataError, match="log-probabilities of another distribution than the policy's own; use temp"):
+        made.submit(replace(one, sampling=SamplingParams(**sampling)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -97,8 +98,19 @@ class Tokenizer:
 
         return cls.from_files(read_side_files(path), where=str(path))
 
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that are no text: they are left out where tokens are read."""
+        added = self.backend.get_added_tokens_decoder()
+        return frozenset(number for number, token in added.items() if token.special)
+
     def __len__(self) -> int:
         return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    def number(self, text: str) -> int | None:
+        """The id of a text that is one token."""
+        found: int | None = self.backend.token_to_id(text)
+        return found
 
     def id(self, token: str) -> int:
         """The id of a token.
@@ -106,10 +118,10 @@ class Tokenizer:
         Raises:
             CheckpointError: the vocabulary lacks it.
         """
-        number = self.backend.token_to_id(token)
+        number = self.number(token)
         if number is None:
             raise CheckpointError(f"the tokenizer has no token {token!r}; it is not a Qwen2.5-VL tokenizer")
-        return int(number)
+        return number
 
     def numbers(self) -> dict[int, int]:
         """Tokens that are a whole number in decimal digits: id to value."""

@@ -13,21 +13,23 @@ computed the same way whatever runs beside it (docs/decisions/0017-decoding-over
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Literal
 
 import torch
 
 from mimovl.data import Encoded, Processor
 from mimovl.errors import DataError
+from mimovl.generate.admission import check_place, check_request, longest
 from mimovl.generate.block_decoder import BlockDecoder
-from mimovl.generate.moving import MovedGroup, check_room, pack_up, settle
+from mimovl.generate.moving import MovedGroup, check_room, compact, pack_up, settle
 from mimovl.generate.page_pool import PagePool
 from mimovl.generate.paged_attention import MIN_ROWS, PageAttention
 from mimovl.generate.prefill import Prefill, encode_request
 from mimovl.generate.prompts import Prompt, as_requests
-from mimovl.generate.sampling import check_sampling, draw_tokens, forbid
+from mimovl.generate.sampling import draw_tokens, forbid
 from mimovl.generate.sequence import Finished, Group, RequestError, Running, completion, ending, uniforms
 from mimovl.model import VisionLanguageModel
 from mimovl.types import Completion, Request, SamplingParams
@@ -82,6 +84,8 @@ class Engine:
         self._waiting: deque[tuple[int, Request]] = deque()
         self._running: list[Running] = []
         self._done: list[Finished] = []
+        self._failed: deque[RequestError] = deque()
+        """Of requests that somebody else is to hear of."""
         self._reserved = 0
         self._tickets = 0
         self._next: tuple[int, Encoded] | None = None
@@ -110,17 +114,17 @@ class Engine:
             UsageError: something that is no prompt.
         """
         requests = as_requests(prompts, sampling, num_samples)
-        for request in requests:
-            self._check(request)
         results: list[list[Completion | None]] = [[None] * request.num_samples for request in requests]
-        places = {self.submit(request): place for place, request in enumerate(requests)}
+        places: dict[int, int] = {}
         total, finished = sum(map(len, results)), 0
         others: list[Finished] = []
         training = self.model.training
         self.model.eval()
         try:
+            for place, request in enumerate(requests):
+                places[self.submit(request)] = place
             while finished < total:
-                for done in self.step():
+                for done in self._stepped(places):
                     if done.ticket not in places:
                         others.append(done)
                         continue
@@ -143,7 +147,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether nothing waits, runs or is left to be handed out by :meth:`step`."""
-        return not (self._waiting or self._running or self._done)
+        return not (self._waiting or self._running or self._done or self._failed)
 
     def submit(self, request: Request) -> int:
         """Take a request; returns the ticket under which :meth:`step` will report each of its samples, once.
@@ -151,10 +155,10 @@ class Engine:
         Raises:
             DataError: it asks for more samples than there are slots, or for none, or for no token.
         """
-        self._check(request)
+        check_request(request, self.slots, self.processor.tokenizer)
+        self._prefill.expect(request)
         self._tickets += 1
         self._waiting.append((self._tickets, request))
-        self._prefill.expect(request)
         return self._tickets
 
     def cancel(self, ticket: int) -> None:
@@ -163,8 +167,7 @@ class Engine:
             if number == ticket:
                 del self._waiting[place]
                 self._prefill.forget(request)
-                nothing = Completion("", "cancelled")
-                self._done += [Finished(ticket, sample, nothing) for sample in range(request.num_samples)]
+                self._done += [Finished(ticket, one, Completion("", "cancelled")) for one in range(request.num_samples)]
                 return
         for place in range(len(self._running) - 1, -1, -1):
             if self._running[place].group.ticket == ticket:
@@ -193,7 +196,8 @@ class Engine:
         Raises:
             DataError: they need more slots or cache than are free, or pages differ; none is adopted.
         """
-        pages = [self._longest(one.prompt_tokens, one.request, len(one.samples)) for one in groups]
+        limits = self._own.page_tokens, self.cache_tokens
+        pages = [longest(one.prompt_tokens, one.request, len(one.samples), *limits) for one in groups]
         tokens = (self._reserved + sum(pages)) * self._own.page_tokens
         check_room(groups, self._own, self.slots - len(self._running), tokens, self.cache_tokens)
         tickets = []
@@ -215,50 +219,82 @@ class Engine:
         """Prefill what there is room for, or decode a token of every running sequence; samples that are done.
 
         Raises:
-            RequestError: a waiting prompt cannot be run; it is given up, all others go on with the next call.
+            RequestError: a waiting prompt cannot be run, or what follows one is no number; it is given up, all others
+                go on with the next call.
+            UsageError: the model has changed its type or device.
         """
+        if self._failed:
+            raise self._failed.popleft()
+        return self._stepped()
+
+    def _stepped(self, mine: Container[int] | None = None) -> list[Finished]:
+        """A step; the failure of a ticket that is none of ``mine`` is kept for whoever asked for it."""
+        check_place(self.model, self._own)
         if training := self.model.training:
             self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
                 self._advance()
+        except RequestError as error:
+            if mine is None or error.ticket in mine:
+                raise
+            self._failed.append(error)
         finally:
             if training:
                 self.model.train()
         done, self._done = self._done, []
         return done
 
-    def _check(self, request: Request) -> None:
-        """Refuse, before any work is done, what cannot be run."""
-        name = f"sample {request.sample.id}"
-        if not 1 <= request.num_samples <= self.slots:
-            raise DataError(
-                f"{name}: {request.num_samples} samples are asked for, the engine has {self.slots} slots; "
-                "ask for at least one and at most that many, or raise slots"
-            )
-        check_sampling(request.sampling, name)
-
     def _advance(self) -> None:
         room = self.slots - len(self._running)
-        if self._waiting and (not self._running or room >= max(self._waiting[0][1].num_samples, self.slots // 8)):
-            fresh = self._admit(room)
-        else:
-            fresh = []
-        if fresh:
+        due = self._waiting and (not self._running or room >= max(self._waiting[0][1].num_samples, self.slots // 8))
+        if fresh := self._admit(room) if due else []:
             self._running += fresh
         elif self._running:
             self._decode()
+        lost: Group | None = None
         for place in range(len(self._running) - 1, -1, -1):
             sequence = self._running[place]
-            if reason := ending(sequence, self.processor.tokenizer, self.stop_ids):
+            if not math.isfinite(sequence.logprobs[-1]):
+                lost = sequence.group
+            elif reason := ending(sequence, self.processor.tokenizer, self.stop_ids):
                 self._finish(place, reason)
+        if lost:
+            self._give_up(lost)
+
+    def _give_up(self, group: Group) -> None:
+        """Take a group out whose logits are no numbers: what follows them means nothing."""
+        for place in range(len(self._running) - 1, -1, -1):
+            if self._running[place].group is group:
+                self._remove(place)
+        story = f"sample {group.request.sample.id}: the model's logits are no numbers (NaN); look at its parameters"
+        raise RequestError(story, ticket=group.ticket, reason="not-a-number")
 
     # ------------------------------------------------------------ prefill
 
     def _admit(self, room: int) -> list[Running]:
-        """Prefill as many waiting groups as there is room for, and draw their first tokens."""
+        """Prefill as many waiting groups as there is room for, and draw their first tokens; all of it, or nothing."""
         members: list[Group] = []
         prompts: list[Encoded] = []
+        fresh: list[Running] = []
+        try:
+            self._choose(room, members, prompts)
+            if members:
+                self._compute(members, prompts, fresh)
+        except BaseException:  # an interrupt, too: the engine goes on as if this had not been tried
+            for sequence in fresh:
+                self._own.release(sequence.own)
+            for group in members:
+                self._shared.release(group.pages)
+            self._reserved -= sum(group.reserved for group in members)
+            self._waiting.extendleft((group.ticket, group.request) for group in reversed(members))
+            raise
+        for group in members:
+            self._prefill.forget(group.request)
+        return fresh
+
+    def _choose(self, room: int, members: list[Group], prompts: list[Encoded]) -> None:
+        """Move the groups that come next from those that wait to ``members``."""
         samples = tokens = 0
         size = self._own.page_tokens
         while self._waiting:
@@ -266,13 +302,13 @@ class Engine:
             if samples + request.num_samples > room or (members and tokens >= self.prefill_tokens):
                 break
             try:
-                encoded = self._encoded(ticket, request)
-                pages = self._longest(encoded.num_tokens, request, request.num_samples)
+                if self._next is None or self._next[0] != ticket:  # else it was encoded before there was room for it
+                    self._next = ticket, encode_request(request, self.processor)
+                encoded = self._next[1]
+                pages = longest(encoded.num_tokens, request, request.num_samples, size, self.cache_tokens)
             except DataError as error:
                 self._waiting.popleft()
                 self._prefill.forget(request)
-                self._waiting.extendleft((group.ticket, group.request) for group in reversed(members))
-                self._reserved -= sum(group.reserved for group in members)
                 raise RequestError(str(error), ticket=ticket, reason="prompt") from error
             if self.cache_tokens is not None and (self._reserved + pages) * size > self.cache_tokens:
                 break
@@ -282,10 +318,11 @@ class Engine:
             self._reserved += pages
             samples += request.num_samples
             tokens += encoded.num_tokens
-        if not members:
-            return []
+
+    def _compute(self, members: Sequence[Group], prompts: Sequence[Encoded], fresh: list[Running]) -> None:
+        """Compute prompts into pages and add their samples to ``fresh``, each with its first token."""
+        size = self._own.page_tokens
         ends, keys, values = self._prefill.run([group.request for group in members], prompts)
-        fresh: list[Running] = []
         rows: list[int] = []
         start = 0
         for number, (group, encoded) in enumerate(zip(members, prompts, strict=True)):
@@ -294,35 +331,15 @@ class Engine:
             self._shared.write(group.pages, keys[:, start:middle], values[:, start:middle])
             position = int(encoded.positions[:, -1].max()) + 1
             for sample in range(group.request.num_samples):
-                own = self._own.take(-(-(end - middle) // size))
-                self._own.write(own, keys[:, middle:end], values[:, middle:end])
                 draws = uniforms(group.request, sample)
+                own = self._own.take(-(-(end - middle) // size))
                 fresh.append(Running(group, sample, draws, position, own, end - middle))
+                self._own.write(own, keys[:, middle:end], values[:, middle:end])
                 rows.append(number)
-            self._prefill.forget(group.request)
             start = end
         # As many rows as any row may have beside it (MIN_ROWS): then each is computed the same way.
         ends = torch.cat([ends, ends[-1:].expand(max(0, MIN_ROWS - len(ends)), -1)])
         self._draw(self.model.logits(ends)[rows], fresh)
-        return fresh
-
-    def _encoded(self, ticket: int, request: Request) -> Encoded:
-        """The prompt as tensors; that of a request which waits for room is kept for the next try."""
-        if self._next is None or self._next[0] != ticket:
-            self._next = ticket, encode_request(request, self.processor)
-        return self._next[1]
-
-    def _longest(self, prompt: int, request: Request, samples: int) -> int:
-        """Pages a group takes if so many samples grow to their longest."""
-        size = self._own.page_tokens
-        pages = prompt // size + samples * -(-(prompt % size + request.sampling.max_tokens) // size)
-        if self.cache_tokens is not None and pages * size > self.cache_tokens:
-            raise DataError(
-                f"sample {request.sample.id}: a prompt of {prompt} tokens with {samples} answers of "
-                f"{request.sampling.max_tokens} takes up to {pages * size} tokens of the cache, which has "
-                f"{self.cache_tokens}; raise cache_tokens, or ask for less"
-            )
-        return pages
 
     # ------------------------------------------------------------ decoding
 
@@ -335,7 +352,7 @@ class Engine:
         if self._blocks:
             logits = self._blocks.logits(running)
         else:
-            self._compact()
+            compact(running, self._shared, self._own)
             rows = max(len(running), MIN_ROWS)
             spare = [0] * (rows - len(running))
             last = torch.tensor([sequence.tokens[-1] for sequence in running] + spare)
@@ -351,9 +368,7 @@ class Engine:
 
     def _draw(self, logits: torch.Tensor, sequences: Sequence[Running]) -> None:
         """Next tokens and their log-probabilities."""
-        uniform = [
-            float(sequence.uniform[len(sequence.tokens)]) if len(sequence.uniform) else 0.0 for sequence in sequences
-        ]
+        uniform = [float(one.uniform[len(one.tokens)]) if len(one.uniform) else 0.0 for one in sequences]
         tokens, logprobs = draw_tokens(
             forbid(logits, self.forbidden),
             torch.tensor(uniform, device=logits.device),
@@ -363,15 +378,6 @@ class Engine:
         for sequence, token, logprob in zip(sequences, tokens.tolist(), logprobs.tolist(), strict=True):
             sequence.tokens.append(token)
             sequence.logprobs.append(logprob)
-
-    def _compact(self) -> None:
-        """Close the holes that long sequences leave when short ones around them end."""
-        if moved := self._own.compact():
-            for sequence in self._running:
-                sequence.own = [moved.get(page, page) for page in sequence.own]
-        if moved := self._shared.compact():
-            for group in {id(sequence.group): sequence.group for sequence in self._running}.values():
-                group.pages = [moved.get(page, page) for page in group.pages]
 
     def _finish(self, place: int, reason: Literal["stop", "length", "cancelled"]) -> None:
         """Report a sequence that has ended."""

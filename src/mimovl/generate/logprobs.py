@@ -25,15 +25,20 @@ from mimovl.types import Media, MediaKind, Message, Part
 
 __all__ = ["read_messages", "score_messages", "token_logprobs"]
 
+ROWS = 512
+"""Tokens whose logits are there at once."""
+
 
 def score_messages(checkpoint: str | Path, messages: str | Path, out: str | Path) -> dict[str, Any]:
     """Write ``{"tokens", "texts", "logprobs"}`` of a conversation; the first token's log-probability is null.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded.
-        UsageError: the messages file cannot be read.
-        DataError: a message or its media cannot be used.
+        UsageError: the messages file cannot be read, or ``out`` is that very file.
+        DataError: a message or its media cannot be used, or they are longer than the model's context.
     """
+    if Path(out).resolve() == Path(messages).resolve():
+        raise UsageError(f"{out}: --out is the file of the messages, which would be lost; choose another")
     conversation, media = read_messages(messages)
     model = load_checkpoint(checkpoint)
     processor = Processor.load(checkpoint)
@@ -43,8 +48,11 @@ def score_messages(checkpoint: str | Path, messages: str | Path, out: str | Path
         "texts": [processor.tokenizer.decode([token], keep_special=True) for token in tokens],
         "logprobs": [None, *logprobs],
     }
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+    file = Path(out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(file)
     return result
 
 
@@ -55,19 +63,28 @@ def token_logprobs(
     """Token ids of a conversation, and the log-probability of each from the second on.
 
     Every vocabulary entry counts, placeholders too, as in any engine that reports prompt log-probabilities.
+
+    Raises:
+        DataError: they are longer than the model's context.
     """
     generate = messages[-1].role == "user"
     encoded = processor.encode_prompt(messages, media, id="messages", generate=generate)
     config = model.config
+    if encoded.num_tokens > (room := config.language.max_position):
+        raise DataError(f"the messages have {encoded.num_tokens} tokens, the model's context has {room}; shorten them")
     batch = collate(
         [encoded],
         visual_token_ids=(config.image_token_id, config.video_token_id),
         merge_unit=config.vision.merge_unit,
     ).to(model.device)
     model.eval()
-    logits = model.logits(model(batch)[:-1]).float()
-    chosen = logits.log_softmax(-1).gather(-1, batch.tokens[1:, None])[:, 0]
-    return encoded.tokens.tolist(), chosen.tolist()
+    chosen: list[float] = []
+    # A few rows at a time: all logits of 32K tokens and 151,680 entries would be 20 GB.
+    hidden, tokens = model(batch)[:-1], batch.tokens[1:]
+    for first in range(0, len(tokens), ROWS):
+        logprobs = model.logits(hidden[first : first + ROWS]).float().log_softmax(-1)
+        chosen += logprobs.gather(-1, tokens[first : first + ROWS, None])[:, 0].tolist()
+    return encoded.tokens.tolist(), chosen
 
 
 def read_messages(path: str | Path) -> tuple[list[Message], dict[str, Media]]:
@@ -82,7 +99,7 @@ def read_messages(path: str | Path) -> tuple[list[Message], dict[str, Media]]:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file}: not valid JSON ({error})") from None
     if isinstance(data, dict):
         data = data.get("messages")

@@ -20,7 +20,7 @@ from mimovl.generate.page_pool import PagePool
 from mimovl.generate.sequence import Group, Running, uniforms
 from mimovl.types import Request
 
-__all__ = ["MovedGroup", "MovedSample", "check_room", "pack_up", "settle"]
+__all__ = ["MovedGroup", "MovedSample", "check_room", "compact", "pack_up", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +141,13 @@ def settle(moved: MovedGroup, ticket: int, reserved: int, shared: PagePool, own:
             )
         )
     return running
+
+
+def compact(running: Sequence[Running], shared: PagePool, own: PagePool) -> None:
+    """Close the holes that long sequences leave when short ones around them end."""
+    if moved := own.compact():
+        for sequence in running:
+            sequence.own = [moved.get(page, page) for page in sequence.own]
+    if moved := shared.compact():
+        for group in {id(sequence.group): sequence.group for sequence in running}.values():
+            group.pages = [moved.get(page, page) for page in group.pages]

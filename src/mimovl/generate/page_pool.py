@@ -43,12 +43,18 @@ class PagePool:
         self._taken: list[bool] = []
 
     def take(self, count: int) -> list[int]:
-        """Pages to write to, the first free ones, so that what is in use stays together."""
+        """Pages of zeros to write to, the first free ones, so that what is in use stays together.
+
+        What is masked has weight zero, but zero times what is no number is none either.
+        """
         if len(self._free) < count:
             self._grow(count - len(self._free))
         pages = [heapq.heappop(self._free) for _ in range(count)]
         for page in pages:
             self._taken[page] = True
+        if pages:
+            self.keys[:, pages] = 0
+            self.values[:, pages] = 0
         self.used += count
         self.high = max(self.high, *(page + 1 for page in pages)) if pages else self.high
         return pages

@@ -4,7 +4,7 @@ Attention over pages is the attention over all their tokens, put together from i
 values and the logarithm of its normaliser, and the parts of a sequence are added with these as weights (as in
 FlashDecoding). So
 
-- the CPU reads the pool where it lies, page by page, nothing is gathered and no sequence is padded to the longest,
+- the CPU reads the pool where it lies, page by page, nothing is gathered and no short sequence is padded to a long one,
 - a prompt's pages are read once for all samples of its group (cascade attention),
 - a sequence's sums do not depend on what else is in the batch: its tokens are the same to the bit in any company.
 
@@ -84,29 +84,37 @@ class PageAttention:
         for row, sequence in enumerate(running):
             if sequence.group.pages:
                 members.setdefault(id(sequence.group), []).append(row)
-        most = max(map(len, members.values()), default=0)
         # Queries of a page come to a multiple of MIN_ROWS: the kernel takes them in blocks, and none shall be smaller.
         unit = MIN_ROWS // math.gcd(MIN_ROWS, heads)
-        sharers = -(-most // unit) * unit
+        groups = [(np.array(running[sharing[0]].group.pages), sharing) for sharing in members.values()]
+        reads = _readers(groups, shared.high, unit)
         ahead = np.array([len(sequence.group.pages) for sequence in running])
-        first = shared.high * sharers if most else 0
+        first = sum(count * sharers for _, count, sharers, _ in reads)
         nothing = first + high
         # Parts of each row in the order of its sequence: the prompt's pages, then its own; the rest is nothing.
         parts = np.full((rows, int((ahead + counts).max())), nothing)
         parts[self.active :] = first
         place = np.arange(len(live)) - np.repeat(np.cumsum(counts) - counts, counts)
         parts[owner, ahead[owner] + place] = first + live
-        self.readers = torch.zeros(0, dtype=torch.long)
-        if most:
-            readers = np.zeros((shared.high, sharers), np.int64)
-            for sharing in members.values():
-                pages = np.array(running[sharing[0]].group.pages)
-                readers[pages, : len(sharing)] = sharing
-                parts[sharing, : len(pages)] = pages * sharers + np.arange(len(sharing))[:, None]
-            self.readers = torch.from_numpy(readers.ravel())
-        self.sharers = sharers
-        self.shape = parts.shape
-        self.parts = torch.from_numpy(parts.ravel())
+        self.reads: list[tuple[torch.Tensor | None, torch.Tensor]] = []
+        """Of the shared pages: which (None for all), and the rows that read each of them."""
+        begin = 0
+        for chosen, count, sharers, sharing in reads:
+            readers = np.zeros((count, sharers), np.int64)
+            for pages, read_by in sharing:
+                at = pages if chosen is None else np.searchsorted(chosen, pages)
+                readers[at, : len(read_by)] = read_by
+                parts[read_by, : len(pages)] = begin + at * sharers + np.arange(len(read_by))[:, None]
+            page = None if chosen is None else torch.from_numpy(chosen)
+            self.reads.append((page, torch.from_numpy(readers.ravel())))
+            begin += count * sharers
+        lengths = np.ones(rows, np.int64)
+        lengths[: self.active] = ahead + counts
+        self.joins = [
+            (torch.from_numpy(alike), torch.from_numpy(parts[alike, :most].ravel()), (len(alike), most))
+            for alike, most in _alike(lengths)
+        ]
+        """Rows that are put together at once: which, their parts, and how many."""
 
     def __call__(self, layer: int, q_NHD: torch.Tensor, k_NKD: torch.Tensor, v_NKD: torch.Tensor) -> torch.Tensor:
         """See ``mimovl.model.Attention``."""
@@ -125,24 +133,67 @@ class PageAttention:
             values[:high].transpose(1, 2),
             attn_mask=self.mask,
         )
-        outs, scales = [out.transpose(1, 2).reshape(high, heads, size)], [scale.transpose(1, 2).reshape(high, heads)]
-        if self.sharers:
-            high = self.shared.high
-            q_GRKD = q_BgKD.index_select(0, self.readers).view(high, -1, kv_heads, size)
-            out, scale = _page_attention(
-                q_GRKD.transpose(1, 2),
-                self.shared.keys[layer, :high].transpose(1, 2),
-                self.shared.values[layer, :high].transpose(1, 2),
+        own = out.transpose(1, 2).reshape(high, heads, size), scale.transpose(1, 2).reshape(high, heads)
+        outs: list[torch.Tensor] = []
+        scales: list[torch.Tensor] = []
+        for chosen, readers in self.reads:
+            stored = (self.shared.keys[layer], self.shared.values[layer])
+            keys, values = (
+                pages[: self.shared.high] if chosen is None else pages.index_select(0, chosen) for pages in stored
             )
-            outs.insert(0, out.transpose(1, 2).reshape(-1, heads, size))
-            scales.insert(0, scale.transpose(1, 2).reshape(-1, heads))
+            q_GRKD = q_BgKD.index_select(0, readers).view(len(keys), -1, kv_heads, size)
+            out, scale = _page_attention(q_GRKD.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
+            outs.append(out.transpose(1, 2).reshape(-1, heads, size))
+            scales.append(scale.transpose(1, 2).reshape(-1, heads))
+        outs.append(own[0])
+        scales.append(own[1])
         # What stands for no part: weight zero, of something finite.
-        outs.append(outs[0][:1])
+        outs.append(outs[0].new_zeros((1, heads, size)))
         scales.append(scales[0].new_full((1, heads), float("-inf")))
-        weight = torch.cat(scales).index_select(0, self.parts).view(*self.shape, heads).softmax(1)
-        mixed = torch.cat(outs).index_select(0, self.parts).view(*self.shape, heads, size)
-        joined = (mixed * weight.unsqueeze(-1)).sum(1).to(q_NHD.dtype)
+        all_outs, all_scales = torch.cat(outs), torch.cat(scales)
+        joined = torch.empty(rows, heads, size, dtype=q_NHD.dtype)
+        for alike, parts, shape in self.joins:
+            weight = all_scales.index_select(0, parts).view(*shape, heads).softmax(1)
+            mixed = all_outs.index_select(0, parts).view(*shape, heads, size)
+            mixed = (mixed * weight.unsqueeze(-1)).sum(1).to(q_NHD.dtype)
+            if len(self.joins) == 1:
+                joined = mixed
+            else:
+                joined[alike] = mixed
         return joined.view(rows, -1, kv_heads, size).transpose(1, 2).reshape(rows, heads, size)
+
+
+Read = tuple[np.ndarray | None, int, int, list[tuple[np.ndarray, list[int]]]]
+"""Shared pages that are read at once (None for all up to the last one taken), how many, the rows each has room for, and
+the groups they are of: pages and rows."""
+
+
+def _readers(groups: Sequence[tuple[np.ndarray, list[int]]], high: int, unit: int) -> list[Read]:
+    """All pages at once where they lie; those of large groups apart where those of small ones would cost as much."""
+    if not groups:
+        return []
+    sharers = [-(-len(rows) // unit) * unit for _, rows in groups]
+    kinds: dict[int, list[int]] = {}
+    for number, most in enumerate(sharers):
+        kinds.setdefault((most // unit - 1).bit_length(), []).append(number)
+    apart: list[Read] = []
+    for numbers in kinds.values():
+        pages = np.sort(np.concatenate([groups[number][0] for number in numbers]))
+        apart.append((pages, len(pages), max(sharers[n] for n in numbers), [groups[n] for n in numbers]))
+    if 2 * sum(count * most for _, count, most, _ in apart) < high * max(sharers):
+        return apart
+    return [(None, high, max(sharers), list(groups))]
+
+
+def _alike(lengths: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """Rows with their longest length: all together, or those alike where one long row would have all others padded."""
+    kinds = np.ceil(np.log2(lengths)).astype(np.int64)
+    groups = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+    alike = [(rows, int(lengths[rows].max())) for rows in groups]
+    longest = int(lengths.max())
+    if 2 * sum(len(rows) * most for rows, most in alike) < len(lengths) * longest:
+        return alike
+    return [(np.arange(len(lengths)), longest)]
 
 
 class TableAttention:

@@ -29,8 +29,14 @@ def as_requests(
         UsageError: one prompt in the place of a list, something else than a prompt, or another number of sampling
             settings than of prompts.
     """
-    if isinstance(prompts, str | Request | Sample):
+    if isinstance(prompts, str | Request | Sample | Message):
         raise UsageError(f"prompts is one {type(prompts).__name__}; give a list of them")
+    listed: object = prompts
+    if not isinstance(listed, Sequence):
+        raise UsageError(f"prompts is of type {type(prompts).__name__}; give a list")
+    several: object = sampling
+    if several is not None and not isinstance(several, SamplingParams | list | tuple):
+        raise UsageError(f"sampling is of type {type(sampling).__name__}; give SamplingParams, or a list of them")
     if sampling is None or isinstance(sampling, SamplingParams):
         sampling = [sampling or SamplingParams()] * len(prompts)
     if len(sampling) != len(prompts):

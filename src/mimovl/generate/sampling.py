@@ -18,6 +18,9 @@ from mimovl.types import SamplingParams
 
 __all__ = ["check_sampling", "draw_tokens", "forbid"]
 
+COLDEST, HOTTEST = 1e-6, 1e6
+"""Temperatures below the one are greedy, those above the other are it."""
+
 
 def check_sampling(sampling: SamplingParams, name: str) -> None:
     """Refuse settings that mean nothing.
@@ -25,13 +28,20 @@ def check_sampling(sampling: SamplingParams, name: str) -> None:
     Raises:
         DataError: names the request, the field and its value.
     """
+    for field, kind in (("max_tokens", int), ("top_k", int), ("seed", int), ("temperature", float), ("top_p", float)):
+        value: object = getattr(sampling, field)
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+            wanted = "a whole number" if kind is int else "a number"
+            raise DataError(
+                f"{name}: {field} is {value!r} ({type(value).__name__}); it must be {wanted} of Python's own"
+            )
     if sampling.max_tokens < 1:
         raise DataError(f"{name}: max_tokens is {sampling.max_tokens}; it must be at least 1")
     if not 0 <= sampling.temperature < math.inf:
         raise DataError(f"{name}: temperature is {sampling.temperature}; it must be 0 (greedy) or more, and finite")
     if not 0 < sampling.top_p <= 1:
         raise DataError(f"{name}: top_p is {sampling.top_p}; it must be above 0 and at most 1")
-    if sampling.top_k < 0:
+    if not 0 <= sampling.top_k < 2**63:
         raise DataError(f"{name}: top_k is {sampling.top_k}; it must be 0 (all tokens) or more")
     stop: object = sampling.stop
     if not isinstance(stop, tuple | list) or not all(isinstance(text, str) and text for text in stop):
@@ -60,7 +70,8 @@ def draw_tokens(
     logprobs = logits_BV.log_softmax(-1)
     greedy = logits_BV.argmax(-1)
     chosen = greedy
-    temperature = [settings.temperature for settings in sampling]
+    # Logits divided by less would leave the range of float32; so would zero times a temperature beyond it.
+    temperature = [0.0 if one.temperature < COLDEST else min(one.temperature, HOTTEST) for one in sampling]
     if any(value > 0 for value in temperature):
         heat = torch.tensor([value or 1.0 for value in temperature], device=device)
         probabilities = (logits_BV / heat[:, None]).softmax(-1)
@@ -83,5 +94,6 @@ def _likeliest(probabilities_BV: torch.Tensor, top_p_B: torch.Tensor, top_k_B: t
     rank = torch.arange(ordered.shape[-1], device=ordered.device)
     ordered = ordered.masked_fill(rank >= top_k_B[:, None], 0.0)
     before = ordered.cumsum(-1) - ordered
-    ordered = ordered.masked_fill(before >= top_p_B[:, None] * ordered.sum(-1, keepdim=True), 0.0)
+    outside = before >= top_p_B[:, None] * ordered.sum(-1, keepdim=True)
+    ordered = ordered.masked_fill(outside & (rank > 0), 0.0)
     return torch.zeros_like(ordered).scatter(-1, order, ordered)

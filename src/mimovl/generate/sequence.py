@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -81,7 +82,7 @@ def uniforms(request: Request, sample: int) -> np.ndarray:
     if sampling.temperature == 0:
         return np.zeros(0, np.float32)
     generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
-    drawn: np.ndarray = torch.rand(sampling.max_tokens, generator=generator).numpy()
+    drawn: np.ndarray = torch.rand(sampling.max_tokens, generator=generator, dtype=torch.float32).numpy()
     return drawn
 
 
@@ -91,9 +92,11 @@ def ending(sequence: Running, tokenizer: Tokenizer, stop_ids: set[int]) -> Liter
     if sequence.tokens[-1] in stop_ids:
         return "stop"
     if sampling.stop:
-        # Each token holds at least one byte, so a text that has just ended lies within so many tokens.
+        # Each token but the special ones, which are not read, holds at least one byte: a text that has just ended lies
+        # within so many tokens.
         reach = max(len(text.encode()) for text in sampling.stop) + 1
-        tail = tokenizer.decode(sequence.tokens[-reach:])
+        read = (token for token in reversed(sequence.tokens) if token not in tokenizer.special_ids)
+        tail = tokenizer.decode(list(islice(read, reach))[::-1])
         if any(text in tail for text in sampling.stop):
             return "stop"
     return "length" if len(sequence.tokens) >= sampling.max_tokens else None

@@ -128,6 +128,13 @@ class VLLMEngine:
         """
         name = f"sample {request.sample.id}"
         check_sampling(request.sampling, name)
+        sampling = request.sampling
+        if sampling.temperature not in (0, 1) or sampling.top_p < 1 or sampling.top_k:
+            raise DataError(
+                f"{name}: temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, top_k {sampling.top_k}: a "
+                "vLLM server would tell log-probabilities of another distribution than the policy's own; use "
+                "temperature 1, top_p 1 and top_k 0, or the embedded engine"
+            )
         if not 1 <= request.num_samples <= self.slots:
             raise DataError(f"{name}: {request.num_samples} samples are asked for, there are {self.slots} slots")
         if any(media.kind != "image" for media in request.sample.media.values()):
