@@ -168,7 +168,7 @@ def against_transformers(args: argparse.Namespace, folder: Path) -> dict[str, tu
 
 
 def against_batch(args: argparse.Namespace, folder: Path) -> dict[str, tuple[float, float]]:
-    """Greedy, a length for each prompt, so that every timed run is also a comparison."""
+    """Greedy, a length for each prompt, so that every timed run can be compared too."""
     from transformers import GenerationConfig
 
     model, processor = build(args.preset, folder)
@@ -210,6 +210,8 @@ def against_batch(args: argparse.Namespace, folder: Path) -> dict[str, tuple[flo
         found["theirs"] = [results[name] for name in names]
         return sum(map(len, found["theirs"]))
 
+    ours(0), peer(0)
+    same_tokens(found["ours"], found["theirs"], "generate_batch")
     best = race({"mimovl": ours, "generate_batch": peer}, args.repeats)
     same_tokens(found["ours"], found["theirs"], "generate_batch")
     return best

@@ -172,6 +172,11 @@ def test_recipe_explain_prints_values_meanings_and_origins(tmp_path: Path) -> No
     assert "[--set]" in out
 
 
+def test_recipe_explain_reads_recipes_that_are_not_of_a_run() -> None:
+    code, out, errors = invoke("recipe", "explain", ROOT / "recipes" / "reward-tiny.yaml")
+    assert (code, errors) == (0, "") and "pairs.world.per_item = 2  # Most pairs about one picture." in out
+
+
 def test_an_error_is_one_line_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, CheckpointError("c/model.safetensors: 3 tensors are missing"))
     code, out, errors = invoke("run", "r.yaml", "--out", "o")
@@ -185,6 +190,33 @@ def test_a_full_disk_is_an_error_not_a_traceback(monkeypatch: pytest.MonkeyPatch
     fail_with(monkeypatch, OSError(28, "No space left on device", "runs/tiny"))
     code, _, errors = invoke("run", "r.yaml", "--out", "o")
     assert code == 2 and errors == "error: [Errno 28] No space left on device: 'runs/tiny'\n"
+
+
+@pytest.mark.parametrize("below", ["", "/runs/new"])
+def test_a_file_where_a_folder_is_to_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    fake = ModuleType("mimovl.pipeline.run")
+    fake.run = lambda recipe, out, overrides: out.mkdir(parents=True, exist_ok=True)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mimovl.pipeline.run", fake)
+    code, out, errors = invoke("run", "r.yaml", "--out", f"{file}{below}")
+    assert (code, out) == (2, "")
+    assert errors == f"error: {file} is a file, where a folder is wanted; choose another path\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--seed", 99999999999999999999),
+        ("--seed", -1),
+        *(("--shard-gb", size) for size in ("inf", "nan", "1e300", "0")),
+    ],
+)
+def test_init_refuses_a_seed_or_a_size_that_no_file_can_have(tmp_path: Path, option: str, value: object) -> None:
+    code, out, errors = invoke("init", "--vision", "v", "--language", "l", "--out", tmp_path / "o", option, value)
+    assert (code, out) == (2, "") and f"Invalid value for '{option}'" in errors
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +255,11 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     assert errors == ""
 
 
-def test_a_report_of_no_run_is_refused() -> None:
+def test_a_report_of_no_run_is_refused(tmp_path: Path) -> None:
     code, _, errors = invoke("report", "no-such-run")
     assert code == 2 and "no such run folder" in errors
+    code, _, errors = invoke("report", tmp_path)
+    assert code == 2 and f"{tmp_path}: holds no recipe.yaml of a run; give the --out of a mimovl run" in errors
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    assert invoke("report", tmp_path)[0] == 0 and (tmp_path / "report.html").is_file()

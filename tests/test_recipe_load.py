@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from mimovl.errors import RecipeError
 from mimovl.recipe_load import Loaded, load_model
+from mimovl.recipe_model import RecipeModel
 from tests.recipe_models import Remote, Run
 
 Load = Callable[..., Loaded[Run]]
@@ -82,6 +84,24 @@ def test_all_problems_are_listed_at_once_in_file_order(load: Load) -> None:
     assert [line.split(": ")[0].strip() for line in lines[1:]] == [
         "r.yaml:1", "r.yaml:1", "r.yaml:2", "r.yaml:4", "--set",
     ]  # fmt: skip
+
+
+class Derived(RecipeModel):
+    """A section with a default that follows from another value."""
+
+    packs: int
+    """Packs of a step."""
+    at_once: int = Field(default_factory=lambda values: int(values["packs"]))
+    """Packs computed together."""
+
+
+def test_a_default_that_follows_from_a_wrong_value_is_no_problem_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("packs: 3\n")
+    assert load_model(Derived, path).recipe.at_once == 3
+    with pytest.raises(RecipeError) as caught:
+        load_model(Derived, path, ["packs=many"])
+    assert str(caught.value) == "--set: packs: expected a whole number, found 'many'"
 
 
 def test_a_list_is_not_called_too_short_for_its_wrong_items(load: Load) -> None:

@@ -71,7 +71,7 @@ def test_a_dataset_is_pickled_without_its_data_and_read_from_many_threads(writte
 def test_a_folder_that_is_no_dataset_is_refused_with_the_cure(tmp_path: Path, written: Path) -> None:
     with pytest.raises(UsageError, match="no such dataset folder"):
         Dataset.open(tmp_path / "none")
-    with pytest.raises(DataError, match="not a dataset, or an unfinished one; delete the folder"):
+    with pytest.raises(DataError, match="no manifest.json: not a dataset; give the folder of one that mimovl made"):
         Dataset.open(tmp_path)
     with pytest.raises(DataError, match=f"did you mean {written}"):
         Dataset.open(written.parent)

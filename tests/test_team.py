@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import torch
 
 from mimovl.data.workers import WorkerPool
-from mimovl.errors import DataError, MimovlError
+from mimovl.errors import DataError, MimovlError, Stopped
 from mimovl.team import ALONE, Team, run_team
 from tests.data.worker_jobs import jobs
 
@@ -39,6 +42,23 @@ def _squares(team: Team) -> tuple[list[int], int]:
 def _member_fails(team: Team) -> None:
     if not team.leads:
         raise DataError("sample 7 is broken")
+    team.wait()
+
+
+def _ends(team: Team, how: str) -> None:
+    """All are here; then one ends as told, and the others wait for it."""
+    team.wait()
+    match how, team.rank:
+        case "leader fails", 0:
+            raise DataError("sample 7 is broken")
+        case "member is interrupted", 1:
+            raise KeyboardInterrupt
+        case "member stops", 1:
+            raise Stopped("stopped as asked")
+        case "member is killed", 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "member has a defect", 2:
+            raise RuntimeError("a defect of our own")
     team.wait()
 
 
@@ -79,3 +99,26 @@ def test_a_failed_member_ends_the_run_with_its_exit_code(capfd: pytest.CaptureFi
     with pytest.raises(MimovlError, match="exit code 2"):
         run_team(2, _member_fails, ())
     assert "error: sample 7 is broken" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("leader fails", "sample 7 is broken"),
+        ("member is interrupted", "exit code 130"),
+        ("member stops", "exit code 143"),
+    ],
+)
+def test_members_say_nothing_of_an_end_that_others_tell(how: str, told: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """An interrupt, or a leader's error, is one line, not the tracebacks of all."""
+    with pytest.raises(MimovlError, match=told):
+        run_team(2, _ends, (how,))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("how", "code"), [("member is killed", -9), ("member has a defect", 1)])
+def test_of_several_that_ended_the_first_to_fail_is_named(how: str, code: int, capfd) -> None:
+    with pytest.raises(MimovlError, match=f"exit code {code};"):
+        run_team(3, _ends, (how,))
+    said = capfd.readouterr().err
+    assert said == "" if code == -9 else said.rstrip().endswith("RuntimeError: a defect of our own")

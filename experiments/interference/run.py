@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.arms import Arm, Start, arguments, ask, train
+from experiments.arms import Arm, Start, arguments, ask, run, selected, train
 from experiments.figures import dots, page
 from experiments.intervals import Interval, interval
 from mimovl.rl.monitors.heldout import choose_questions
@@ -101,15 +101,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__.splitlines()[0], Path("runs/interference"), steps=60)
     parser.add_argument("--arms", action="store_true", help="also ours with one part at a time")
     chosen = parser.parse_args(argv)
+    wanted = selected(arms(chosen.arms), chosen.only)
     start = Start.of(chosen.run)
     questions: list[Sample] = choose_questions(Dataset.open(start.heldout), TASKS, chosen.questions * len(TASKS))
     limits: dict[str, Any] = {"temperature": 1.0, "max_tokens": COMMON["max_tokens"]}
     before = ask(start.checkpoint, questions, chosen.out / "start.json", **limits)
     answers: dict[str, list[list[dict[str, Any]]]] = {}
     cosines: list[Mapping[str, float]] = []
-    for arm in arms(chosen.arms):
-        if chosen.only and arm.name not in chosen.only:
-            continue
+    for arm in wanted:
         for seed in range(chosen.seeds):
             lines = train(arm, {**COMMON, "steps": chosen.steps}, seed, start, chosen.out)
             if arm.name == "plain":
@@ -163,4 +162,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

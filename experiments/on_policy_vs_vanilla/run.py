@@ -7,7 +7,7 @@ as many as there are prompts in pairs, with MiMo-7B's clip (0.2 and 0.28) and no
 counting, always thinking: sums alone are nearly solved where these runs start.
 
 Writes results.json, index.html and figure-1.svg: held-out reward over rollouts, asked every few updates with the same
-seeds, mean over training seeds with 95 % intervals. The last line is JSON.
+draws, mean over training seeds with 95 % t intervals. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.arms import Arm, Start, arguments, train
+from experiments.arms import Arm, Start, arguments, run, selected, train
 from experiments.figures import Curve, curves, page
-from experiments.intervals import Interval, interval
+from experiments.intervals import Interval, over_seeds
 
 TASKS = ("arithmetic", "visual_reasoning", "counting")
 PROMPTS = 18
@@ -52,7 +52,7 @@ def points(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[tuple[float, Int
     for place in range(min(map(len, asked))):
         lines = [one[place] for one in asked]
         prompts = sum(line["groups_sampled"] for line in runs[0] if line["step"] < lines[0]["step"])
-        found.append((float(prompts * COMMON["samples"]), interval([[line["heldout_reward"]] for line in lines])))
+        found.append((float(prompts * COMMON["samples"]), over_seeds([line["heldout_reward"] for line in lines])))
     return found
 
 
@@ -68,16 +68,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train what is not trained, draw."""
     assert __doc__
     chosen = arguments(__doc__.splitlines()[0], Path("runs/on-policy"), steps=60).parse_args(argv)
+    wanted = selected(ARMS, chosen.only)
     start = Start.of(chosen.run)
     every = max(1, chosen.steps // POINTS)
     watched = {"every": every, "questions": chosen.questions * len(TASKS)}
     off = dict.fromkeys(("lengths", "counting", "blanked", "entropy", "gap", "language", "spread"))
     common = {**COMMON, "steps": chosen.steps + 1, "monitors": {**off, "heldout": watched}}
     found: list[Curve] = []
-    for arm in ARMS:
-        if not chosen.only or arm.name in chosen.only:
-            runs = [train(arm, common, seed, start, chosen.out) for seed in range(chosen.seeds)]
-            found.append(Curve(arm.label, points(runs)))
+    for arm in wanted:
+        runs = [train(arm, common, seed, start, chosen.out) for seed in range(chosen.seeds)]
+        found.append(Curve(arm.label, points(runs)))
     if chosen.only:
         return
     results = {
@@ -93,13 +93,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [["", "start", "middle third", "last third", "gain after the middle"]]
     for line in found:
         rows.append([line.label, *(f"{value:.3f}" for value in plateau(line.points).values())])
+    bands = "Bands are 95 % t intervals over seeds, dots single seeds"
     lede = (
-        f"{chosen.steps} batches of {PROMPTS} prompts × {COMMON['samples']} rollouts, {chosen.seeds} seeds. Bands are "
-        "95 % intervals over seeds, dots single seeds; held-out questions are asked with the same draws each time."
+        f"{chosen.steps} batches of {PROMPTS} prompts × {COMMON['samples']} rollouts, {chosen.seeds} seeds. "
+        f"{bands if chosen.seeds > 1 else 'One seed has no interval'}; held-out questions are asked with the same "
+        "draws each time."
     )
     page("On-policy and vanilla GRPO at equal samples", lede, [figure], rows, chosen.out / "index.html")
     print(json.dumps({"summary": results["summary"], "out": str(chosen.out / "index.html")}))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -64,12 +64,21 @@ class _Group(TyperGroup):
         except (MimovlError, OSError) as error:
             if os.environ.get("MIMOVL_DEBUG") == "1":
                 traceback.print_exc()
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {_words(error)}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             advice = _AFTER_INTERRUPT.get(ctx.invoked_subcommand or "", "nothing half-done was left behind")
             print(f"\ninterrupted; {advice}", file=sys.stderr)
             raise typer.Exit(130) from None
+
+
+def _words(error: Exception) -> str:
+    """An error as told: of a file in the way of a folder the system says only that it exists."""
+    if isinstance(error, FileExistsError | NotADirectoryError) and isinstance(error.filename, str):
+        path = Path(error.filename)
+        if file := next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None):
+            return f"{file} is a file, where a folder is wanted; choose another path"
+    return str(error)
 
 
 def _typer(**settings: Any) -> typer.Typer:
@@ -169,29 +178,21 @@ def evaluate(
     """Score a checkpoint on held-out questions, thinking and not, with 95 % intervals."""
     from mimovl.pipeline.evaluate import evaluate_checkpoint
 
-    modes: dict[bool | None, tuple[Literal["no_think", "thinking"], ...]] = {
-        None: ("no_think", "thinking"),
-        True: ("thinking",),
-        False: ("no_think",),
-    }
     names = [name.strip() for entry in tasks or [] for name in entry.split(",") if name.strip()]
     options: dict[str, Any] = dict(dataset=dataset, tasks=names or None, limit=limit, temperature=temperature)
-    evaluate_checkpoint(checkpoint, out, modes=modes[thinking], **options)
+    options["modes"] = ("no_think", "thinking") if thinking is None else ("thinking",) if thinking else ("no_think",)
+    evaluate_checkpoint(checkpoint, out, **options)
 
 
 @app.command()
 def init(
-    vision: Annotated[
-        Path, typer.Option("--vision", metavar="FOLDER", help="A Qwen2.5-VL checkpoint: its vision tower.")
-    ],
-    language: Annotated[
-        Path, typer.Option("--language", metavar="FOLDER", help="A MiMo-7B checkpoint: its decoder and tokenizer.")
-    ],
+    vision: Annotated[Path, typer.Option(metavar="FOLDER", help="A Qwen2.5-VL checkpoint: its vision tower.")],
+    language: Annotated[Path, typer.Option(metavar="FOLDER", help="A MiMo-7B checkpoint: its decoder and tokenizer.")],
     out: Annotated[Path, typer.Option("--out", metavar="CKPT", help="Folder to make.")],
-    seed: Annotated[int, typer.Option(help="Draws the projector.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Draws the projector.")] = 0,
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="Of the stored weights: bf16, fp16 or fp32.")] = "bf16",
     shard_gb: Annotated[
-        float, typer.Option(min=0.001, metavar="GB", help="Largest file of weights, in 10^9 bytes.")
+        float, typer.Option(min=0.001, max=1e6, metavar="GB", help="Largest file of weights, in 10^9 bytes.")
     ] = 5.0,
 ) -> None:
     """Put MiMo-VL together: a vision tower, a language model and a new projector, streamed from file to file."""
@@ -206,9 +207,7 @@ def init(
 def plan(
     recipe: RecipeFile,
     gpus: Annotated[int, typer.Option("--gpus", metavar="N", help="How many GPUs.")] = 1,
-    gpu: Annotated[
-        str, typer.Option("--gpu", metavar="NAME", help="h100, h200, a100-80g, h20, b200 or rtx4090.")
-    ] = "h200",
+    gpu: Annotated[str, typer.Option(metavar="NAME", help="h100, h200, a100-80g, h20, b200 or rtx4090.")] = "h200",
     mfu: Annotated[float, typer.Option(help="Model FLOPs utilisation to reckon with.")] = 0.4,
     price_per_hour: Annotated[
         float | None, typer.Option(metavar="DOLLARS", help="Of one GPU; without it an assumed price.")
@@ -260,8 +259,9 @@ def report(
     """Write a run's report.html again and print its path."""
     from mimovl.report import write_report
 
-    if not directory.is_dir():
-        raise UsageError(f"{directory}: no such run folder; give the --out of a mimovl run")
+    if not any((directory / name).is_file() for name in ("recipe.yaml", "run.json")):
+        why = "holds no recipe.yaml of a run" if directory.is_dir() else "no such run folder"
+        raise UsageError(f"{directory}: {why}; give the --out of a mimovl run")
     print(write_report(directory))
 
 
@@ -296,14 +296,15 @@ def import_voc(
 
 @recipe_app.command("explain")
 def explain(
-    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe file.")],
+    recipe: Annotated[Path, typer.Argument(metavar="FILE", help="A recipe of any kind.")],
     overrides: Overrides = None,
 ) -> None:
     """Print every effective value of a recipe with its meaning and where it came from."""
+    from mimovl.pipeline.recipe_kinds import load_any_recipe
     from mimovl.recipe import explain as as_table
-    from mimovl.recipe import explain_text, load_recipe
+    from mimovl.recipe import explain_text
 
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = load_any_recipe(recipe, overrides or [])
     if sys.stdout.isatty():
         from rich.console import Console
 

@@ -146,6 +146,8 @@ class _Draft(Generic[ModelT]):
         except ValidationError as error:
             found: dict[KeyPath, list[ErrorDetails]] = {}
             for details in error.errors(include_url=False):
+                if details["type"] == "default_factory_not_called":
+                    continue  # it waits for values that are wrong themselves, and listed
                 found.setdefault(self.locate(details), []).append(details)
             for keys in sorted(found, key=self.line):
                 inner = any(other[: len(keys)] == keys and other != keys for other in found)

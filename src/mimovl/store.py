@@ -111,8 +111,8 @@ class Dataset(Sequence[Sample]):
             manifest = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             inner = sorted(child.parent.name for child in path.glob(f"*/{MANIFEST_FILE}"))
-            hint = f"; did you mean {path / inner[0]}?" if inner else "; delete the folder and write it again"
-            raise DataError(f"{path}: no {MANIFEST_FILE}: not a dataset, or an unfinished one{hint}") from None
+            hint = f"; did you mean {path / inner[0]}?" if inner else "; give the folder of one that mimovl made"
+            raise DataError(f"{path}: no {MANIFEST_FILE}: not a dataset{hint}") from None
         except (OSError, ValueError) as error:
             raise DataError(f"{path / MANIFEST_FILE} cannot be read ({error}); {_REMAKE}") from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

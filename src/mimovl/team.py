@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
-from mimovl.errors import MimovlError
+from mimovl.errors import MimovlError, Stopped
 
 __all__ = ["ALONE", "Team", "run_team"]
 
@@ -34,6 +34,9 @@ TOGETHER = 1 << 26
 """Numbers exchanged at once."""
 PATIENCE = timedelta(hours=6)
 """How long one member waits for another: a whole dataset or base may be made meanwhile."""
+
+_PARTED = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""What gloo says when another process has gone."""
 
 
 class Team:
@@ -164,8 +167,9 @@ def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T
         except RuntimeError as error:  # gloo's word for a lost peer, which may still be ending
             ended = wait([member.sentinel for member in members], timeout=30)
             for member in members:
-                member.join(timeout=30 if member.sentinel in ended else 0)
-            failed = [member for member in members if member.exitcode]
+                member.join(timeout=30 if member.sentinel in ended else 5)
+            # One that only lost its peer ends with 1 and says nothing: not the one to name.
+            failed = sorted((member for member in members if member.exitcode), key=lambda one: one.exitcode == 1)
             if failed:
                 raise MimovlError(
                     f"another process of the run stopped with exit code {failed[0].exitcode}; its message is above"
@@ -182,14 +186,22 @@ def run_team(size: int, work: Callable[..., T], arguments: tuple[Any, ...]) -> T
 def _member(
     rank: int, size: int, store: Path, leader: int, work: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    """The life of a process beside the leader."""
+    """The life of a process beside the leader; it says nothing of what the leader, or whoever failed, tells anyway."""
     _die_with(leader)
     try:
         with _threads(1), _joined(rank, size, store) as team:
             work(team, *arguments)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Stopped:  # asked of one, heeded by all
+        raise SystemExit(143) from None
     except MimovlError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except RuntimeError as error:
+        if any(words in str(error) for words in _PARTED):
+            raise SystemExit(1) from None
+        raise
 
 
 def _die_with(leader: int) -> None:

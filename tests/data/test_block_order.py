@@ -1,3 +1,6 @@
+import pickle
+import threading
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -52,6 +55,42 @@ def test_no_more_than_the_buffer_is_read_at_a_time(counts, rows):
         assert sum(counts[group] for group in open_groups) < rows + max(counts)
         open_groups = {group for group in open_groups if left[group]}
     assert starts[-1] == len(group_of)
+
+
+class Yielding(int):
+    """Lets another thread go on wherever it is looked up."""
+
+    def __hash__(self):
+        time.sleep(0)
+        return int(self)
+
+
+def test_threads_that_share_one_draw_what_each_would_alone():
+    one, lanes, errors = order([4] * 60, rows=8), 8, []
+    alone = epoch(order([4] * 60, rows=8))
+    drawn = [[] for _ in range(lanes)]
+
+    def draw(lane):
+        try:  # each begins elsewhere: more blocks at once than are remembered
+            for place in range(len(alone)):
+                drawn[lane].append(one.pick((Yielding(7), *KEY[1:]), (place + 30 * lane) % len(alone)))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=draw, args=(lane,)) for lane in range(lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert drawn == [alone[30 * lane :] + alone[: 30 * lane] for lane in range(lanes)]
+
+
+def test_it_goes_to_another_process_while_it_is_in_use():
+    one = order([4] * 20, rows=8)
+    first = one.pick(KEY, 0)
+    again = pickle.loads(pickle.dumps(one))
+    assert again.pick(KEY, 0) == first and epoch(again) == epoch(one)
 
 
 def test_a_block_is_closed_by_bytes_too():

@@ -314,6 +314,15 @@ def test_a_tokenizer_of_another_checkpoint_is_refused_with_both_numbers():
     replace(PROCESSOR, config=PROCESSOR.config.with_vocabulary(len(WORDS) + 100))  # padded, as published models are
 
 
+@pytest.mark.parametrize("side", ["start", "end"])
+def test_picture_delimiters_of_another_checkpoint_are_refused_where_there_is_a_tower(side):
+    name, own = f"vision_{side}_token_id", small.tokenizer().id(f"<|vision_{side}|>")
+    wrong = PROCESSOR.config.with_vocabulary(PROCESSOR.config.language.vocab_size, **{name: 151652})
+    with pytest.raises(CheckpointError, match=rf"<\|vision_{side}\|> is {own} in the tokenizer, {name} is 151652"):
+        replace(PROCESSOR, config=wrong)
+    replace(PROCESSOR, config=replace(wrong, vision=replace(wrong.vision, depth=0)))  # a language model alone
+
+
 def test_it_can_be_handed_to_another_process():
     sample = small.conversation(small.picture(60, 90))
     again = pickle.loads(pickle.dumps(PROCESSOR)).encode(sample)

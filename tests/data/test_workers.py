@@ -62,7 +62,7 @@ def test_a_defect_arrives_with_the_workers_own_traceback(pool) -> None:
 
 
 def test_a_worker_has_one_thread_and_leaves_signals_to_the_group_to_the_trainer(pool) -> None:
-    """Ctrl-C, and SIGTERM from torchrun, systemd, timeout or Slurm: a worker that died of it would take the save along."""
+    """Ctrl-C, and SIGTERM from torchrun, systemd or Slurm: a worker that died of it would take the save along."""
     assert pool.result(pool.submit("threads", 0)) == 1
     assert pool.result(pool.submit("interrupt", 0)) == "unmoved"
 

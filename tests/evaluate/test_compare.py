@@ -1,4 +1,5 @@
 import json
+import math
 import random
 import shutil
 from pathlib import Path
@@ -6,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from mimovl.errors import UsageError
+from mimovl.errors import DataError, UsageError
 from mimovl.evaluate import compare_answers, evaluate, read_answers
 from mimovl.types import Gold, Request
 from tests.evaluate.questions import Scripted, always_right, counting, question
@@ -110,3 +111,29 @@ def test_nothing_in_common_is_refused(folders: tuple[Path, Path], tmp_path: Path
 def test_an_unfinished_evaluation_can_be_compared(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_bytes((folders[1] / "answers.jsonl").read_bytes())
     assert compare_answers(folders[0], tmp_path).modes["arithmetic"] == "thinking"
+
+
+@pytest.mark.parametrize("value", [10**400, math.inf, "high", None])
+def test_a_score_that_is_no_finite_number_is_named(folders: tuple[Path, Path], tmp_path: Path, value: object) -> None:
+    first, *rest = (folders[1] / "answers.jsonl").read_text().splitlines()
+    changed = {**json.loads(first), "score": value}
+    (tmp_path / "answers.jsonl").write_text("\n".join([json.dumps(changed), *rest]) + "\n")
+    with pytest.raises(DataError, match=f"score of '{changed['id']}' is .*no finite number"):
+        compare_answers(folders[0], tmp_path)
+
+
+def test_a_task_that_is_a_number_is_compared_under_its_name(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for folder in folders:
+        (tmp_path / folder.name).mkdir()
+        lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+        lines = [{**line, "task": 3} if line["task"] == "counting" else line for line in lines]
+        (tmp_path / folder.name / "answers.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    assert list(compare_answers(*(tmp_path / one.name for one in folders)).tasks) == ["grounding", "arithmetic", "3"]
+
+
+def test_a_measure_that_is_not_there_is_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    first, *rest = (folders[1] / "answers.jsonl").read_text().splitlines()
+    changed = {**json.loads(first), "extra": {"mean_absolute_error": []}}
+    (tmp_path / "answers.jsonl").write_text("\n".join([json.dumps(changed), *rest]) + "\n")
+    with pytest.raises(DataError, match="mean_absolute_error of .*no finite number"):
+        compare_answers(folders[0], tmp_path)

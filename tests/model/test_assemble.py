@@ -252,6 +252,30 @@ def test_a_qwen2_decoder_with_tied_embeddings_serves_too(tmp_path: Path) -> None
     assert torch.equal(loaded.language.lm_head.weight, stored(folders[1])["model.embed_tokens.weight"])
 
 
+def test_a_head_beside_the_embedding_it_is_tied_to_must_be_the_same(tmp_path: Path) -> None:
+    folders = parts.qwen(tmp_path / "qwen"), parts.mimo(tmp_path / "mimo", tie_word_embeddings=True)
+    embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+    rewrite(folders[1], lambda values: values.update({head: values[embedding].clone()}))
+    put_together(folders, tmp_path / "same")
+    rewrite(folders[1], lambda values: values[head][-1].mul_(2))
+    message = "config.json says tie_word_embeddings, but lm_head.weight .* is not model.embed_tokens.weight"
+    with pytest.raises(CheckpointError, match=message):
+        put_together(folders, tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+    edit(folders[1], tie_word_embeddings=False)
+    put_together(folders, tmp_path / "kept")
+    assert torch.equal(stored(tmp_path / "kept")[head], stored(folders[1])[head])
+
+
+def test_a_decoder_that_does_not_say_how_it_norms_gets_its_own_librarys_default(folders: Folders) -> None:
+    from transformers import Qwen2Config
+
+    assert assembled_config(*folders).language.norm_eps == 1e-5
+    for changes in ({"rms_norm_eps": "gone"}, {"rms_norm_eps": None}, {"model_type": "qwen2"}):
+        edit(folders[1], **changes)
+        assert assembled_config(*folders).language.norm_eps == Qwen2Config().rms_norm_eps == 1e-6
+
+
 def test_a_tower_under_the_nested_names_of_some_releases_is_read(folders: Folders, tmp_path: Path) -> None:
     put_together(folders, tmp_path / "flat")
 

@@ -130,7 +130,30 @@ def test_a_tied_checkpoint_may_store_its_head_too(tmp_path):
     assert loaded.language.lm_head.weight is loaded.language.embed_tokens.weight
 
 
+def test_a_tied_head_in_another_type_is_compared_by_value(tmp_path):
+    folder = save_checkpoint(small.model(tie_embeddings=True), tmp_path / "m", dtype=torch.bfloat16)
+    rewrite(folder, lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].double()}))
+    load_checkpoint(folder)
+
+
 # ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize("head", ["other", "misshapen"])
+def test_a_head_that_is_not_the_embedding_it_is_said_to_be_tied_to_is_refused_with_the_cure(
+    tmp_path, head, monkeypatch
+):
+    monkeypatch.setattr(hf_checkpoint, "PIECE_BYTES", 8 * 64 * 10)  # several pieces, of which the last differs
+    folder = save_checkpoint(small.model(tie_embeddings=True), tmp_path / "m")
+    other = load_file(folder / "model.safetensors")["model.embed_tokens.weight"].clone()
+    other[-1, -1] += 1e-3
+    rewrite(folder, lambda t: t.update({"lm_head.weight": other if head == "other" else other[:-1]}))
+    message = (
+        r"config.json says tie_word_embeddings, but lm_head.weight \(model.safetensors\) is not model.embed_tokens"
+    )
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(folder)
+    assert "set tie_word_embeddings to false" in str(caught.value)
 
 
 def test_a_missing_tensor_is_named_with_its_file(folder):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from mimovl.pipeline.config import DataConfig
 from mimovl.pipeline.inputs import IndexedSamples, Prompts, check_mixture, training_samples
 from mimovl.pipeline.run import run
 from mimovl.recipe import load_recipe
+from mimovl.rl import PromptSource, RLConfig
 from mimovl.store import Dataset, DatasetWriter
+from mimovl.types import Sample
 from tests import tiny
 from tests.data import parquet_samples as plain
 from tests.pipeline import micro
@@ -101,11 +105,41 @@ def test_the_dataset_behind_it_is_the_one_that_was_given(dataset) -> None:
     assert IndexedSamples(Dataset.open(dataset))[0] == Dataset.open(dataset)[0]
 
 
-def test_questions_of_several_datasets_are_asked_without_their_answers(dataset) -> None:
-    prompts = Prompts([dataset, dataset])
+def write(path: Path, samples: Iterable[Sample]) -> Path:
+    with DatasetWriter(path) as writer:
+        for sample in samples:
+            writer.add(sample)
+    return path
+
+
+def test_questions_of_several_datasets_are_asked_without_their_answers(dataset, tmp_path) -> None:
+    other = write(tmp_path / "other", tiny.samples("world/grounding", 3))
+    prompts = Prompts([dataset, other])
     once = len(Dataset.open(dataset))
-    assert len(prompts) == len(prompts.tasks) == 2 * once
+    assert len(prompts) == len(prompts.tasks) == len(prompts.ids) == once + 3
     assert all(sample.messages[-1].role == "user" for sample in prompts)
-    assert [sample.task for sample in prompts] == prompts.tasks and prompts[-1].id == prompts[once - 1].id
+    assert [(one.id, one.task) for one in prompts] == list(zip(prompts.ids, prompts.tasks, strict=True))
+    assert prompts[-1].id == tiny.samples("world/grounding", 3)[-1].id
     with pytest.raises(UsageError, match="nowhere: no such dataset"):
         Prompts([dataset / "nowhere"])
+
+
+def test_prompts_of_one_id_are_refused_with_the_names_of_both_their_folders(dataset, tmp_path) -> None:
+    taken = replace(tiny.samples("world/grounding", 1)[0], id=Dataset.open(dataset).ids[5])
+    other = write(tmp_path / "other", [taken])
+    with pytest.raises(DataError, match=rf"{dataset} and {other} both have a sample '{taken.id}', .* with other ids"):
+        Prompts([dataset, other])
+    for again in (dataset, dataset.parent / "." / ".." / dataset.parent.name / dataset.name):
+        with pytest.raises(DataError, match=r"prompt_folders names .*train twice; name each folder once"):
+            Prompts([dataset, again])
+
+
+def test_choosing_among_prompts_reads_no_picture_but_those_of_the_ones_chosen(dataset, monkeypatch) -> None:
+    read: list[str] = []
+    media = Dataset._read_media
+    monkeypatch.setattr(Dataset, "_read_media", lambda self, key: read.append(key) or media(self, key))
+    values = {"tasks": {"counting": 1}, "steps": 1, "learning_rate": {"language": 1}, "train": ["language"]}
+    source = PromptSource(Prompts([dataset]), RLConfig.model_validate(values), seed=0)
+    assert read == []
+    asked = source.draw(0, 2)
+    assert read == [key for request in asked for key in request.sample.media]

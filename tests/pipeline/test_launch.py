@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -62,3 +63,16 @@ def test_a_recipe_may_be_refused_before_anything_is_made(micro_run: Path, tmp_pa
         launch(_nothing, micro_run.parent / "micro.yaml", tmp_path / "out", check=refuse)
     assert not (tmp_path / "out").exists()
     assert launch(_nothing, micro_run.parent / "micro.yaml", tmp_path / "out") == tmp_path / "out"
+
+
+def _holds(team: Team, recipe: Recipe, folder: Path) -> Path:
+    with (folder / ".lock").open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_runs_folder_is_held_while_work_is_done_and_no_longer(workers: int, micro_run, tmp_path) -> None:
+    out = launch(_holds, micro_run.parent / "micro.yaml", tmp_path / "out", [f"workers={workers}"])
+    with (out / ".lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

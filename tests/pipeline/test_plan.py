@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +131,25 @@ def test_the_shape_is_that_of_the_starting_checkpoint_once_it_is_there(tiny_star
     assert found.config.language.num_layers == 2
 
 
+def test_a_start_that_is_there_and_no_checkpoint_is_not_called_absent(tmp_path: Path) -> None:
+    assert plan(f"start={tmp_path}").origin == f"preset mimo-vl-7b ({tmp_path} holds no config.json)"
+    assert plan(f"start={tmp_path}/x").origin == f"preset mimo-vl-7b ({tmp_path}/x is not there yet)"
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "problem"),
     [
         ((), {"gpus": 0}, "--gpus 0: at least 1"),
         ((), {"mfu": 1.2}, "--mfu 1.2: a share of the peak"),
+        ((), {"price_per_hour": -5.0}, "--price-per-hour -5.0: dollars, 0 or more"),
+        ((), {"price_per_hour": math.nan}, "--price-per-hour nan: dollars, 0 or more"),
+        ((), {"price_per_hour": math.inf}, "--price-per-hour inf: dollars, 0 or more"),
+        (
+            ("parallel.fsdp=hybrid", "parallel.shard_size=3"),
+            {},
+            "stage projector: 128 GPUs cannot be divided into groups of shard_size 3",
+        ),
+        (("parallel.fsdp=hybrid",), {"gpus": 12}, "12 GPUs cannot be divided into groups of shard_size 8"),
         (("parallel.context_parallel=3",), {}, "128 GPUs cannot be divided into groups of context_parallel 3"),
         (
             ("parallel.data_parallel=8", "parallel.context_parallel=2"),

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from mimovl.pipeline.run_log import RunLog
 from mimovl.recipe import Recipe
 from tests.pipeline import micro
@@ -21,3 +23,11 @@ def test_times_add_up_over_resumed_runs_and_the_first_end_stays(tmp_path: Path) 
     assert log["seconds"] == {"1-projector": 3.5} and log["peak_memory_mb"] == 100.0
     assert (log["started"], log["finished"]) == (ended["started"], ended["finished"])
     assert log["name"] == "micro" and log["machine"]["cores"] >= 1
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"started": "2026-0', b"\x00\x00\x00", b'{"name": "\xe5\x9c', b"[]"])
+def test_a_log_torn_when_the_machine_went_down_is_begun_anew(torn: bytes, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(torn)
+    RunLog(tmp_path, Recipe.model_validate(micro.recipe("embedded"))).add_seconds("data", 1.0)
+    log = json.loads((tmp_path / "run.json").read_text())
+    assert log["seconds"] == {"data": 1.0} and log["name"] == "micro" and log["started"]

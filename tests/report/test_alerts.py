@@ -45,3 +45,14 @@ def test_what_was_written_by_a_model_is_escaped_and_nonsense_is_passed_over(tmp_
     assert len(rows[0].groups) == 1
     page = render(read_run(tmp_path))
     assert "<b>mixed" not in page and "&lt;b&gt;mixed" in page
+
+
+def test_two_failures_of_one_monitor_are_two_rows(tmp_path: Path) -> None:
+    said = [{"step": n, "monitor": "lengths", "kind": kind, "task": "ocr", "message": kind} for n, kind in
+            enumerate(("cut", "longer", "cut"), start=1)]  # fmt: skip
+    write_lines(tmp_path / "1-morl" / "alerts.jsonl", said)
+    write_lines(tmp_path / "1-morl" / "metrics.jsonl", [{"step": 1, "reward": 0.5}])
+    assert [(row.message, row.when) for row in rows_of(tmp_path)] == [
+        ("cut", "updates 1 to 3, 2 times"),
+        ("longer", "update 2"),
+    ]

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimovl.report.curves import rl_curves, training_curves
+import pytest
+
+from mimovl.report.curves import GAP_LIMITS, rl_curves, training_curves
 from mimovl.report.run_directory import read_run
+from mimovl.rl.monitors import health
 from tests.report.run_directory import write_lines
 
 
@@ -56,6 +59,29 @@ def test_a_gap_over_the_limit_is_said_plainly(tmp_path: Path) -> None:
     write_lines(tmp_path / "1-morl" / "metrics.jsonl", [{"step": 1, "reward": 0.5, "logprob_gap": 2e-3}])
     curves = rl_curves(read_run(tmp_path))
     assert curves is not None and "over the limit of 1e−5" in curves.summary
+
+
+@pytest.mark.parametrize(
+    ("rl", "side", "limit"),
+    [
+        ("{parallel: {dtype: bfloat16, parameter_dtype: bfloat16}}", "under", "0.005"),
+        ("{monitors: {gap: {limit: 0.001}}}", "over", "0.001"),
+        ("{monitors: {gap: {limit: null}}}", "over", "1e−5"),
+        ("{monitors: null, parallel: 3}", "over", "1e−5"),
+    ],
+)
+def test_the_limit_of_the_gap_is_the_recipes_or_that_of_the_policys_numbers(
+    tmp_path: Path, rl: str, side: str, limit: str
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"rl: {rl}\n")
+    lines = [{"step": step, "reward": 0.5, "logprob_gap": 3e-3} for step in (1, 2)]
+    write_lines(tmp_path / "1-morl" / "metrics.jsonl", lines)
+    curves = rl_curves(read_run(tmp_path))
+    assert curves is not None and f"was 0.003, {side} the limit of {limit}." in curves.summary
+
+
+def test_the_limits_are_those_of_the_monitor() -> None:
+    assert GAP_LIMITS.items() <= health.GAP_LIMITS.items()
 
 
 def test_before_the_first_step_there_are_no_curves(tmp_path: Path) -> None:

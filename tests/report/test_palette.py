@@ -33,6 +33,7 @@ def test_sources_are_named_for_people(source: str, expected: str) -> None:
 def test_stages_and_tasks_are_named_for_people() -> None:
     assert stage_title("4-long-context") == "Long context"
     assert stage_title("5-morl") == "MORL"
+    assert stage_title("") == "(no name)"
     assert name_of("gui_point") == "GUI point"
     assert name_of("cell_counting") == "Cell counting"
     assert name_of("") == "(no task)"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from mimovl.errors import UsageError
 from mimovl.report import write_report
+from mimovl.report.run_directory import read_run
+from mimovl.report.write import render
 from tests.report.run_directory import write_json, write_lines
 
 HOSTILE = "</script><script>alert(1)</script> ]]> --> <img src=x onerror=alert(2)> \"' &amp; {{ 7*7 }} \ud800 \x00"
@@ -185,3 +188,14 @@ def test_a_missing_run_is_the_users_error(tmp_path: Path) -> None:
 
 def test_machine_paths_stay_out_of_the_page(finished_run: Path, finished_page: str) -> None:
     assert str(finished_run.parent) not in finished_page
+
+
+@pytest.mark.parametrize(("field", "value"), [("task", 3), ("score", 10**400), ("score", "high"), ("reward", math.nan)])
+def test_answers_that_make_no_sense_are_noted_or_shown_and_do_not_stop_the_report(
+    own_run: Path, field: str, value: object
+) -> None:
+    file = own_run / "evaluate" / "5-morl" / "answers.jsonl"
+    first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(first), field: value}), *rest]) + "\n")
+    page = render(read_run(own_run))
+    assert field == "task" or f"cannot be compared: answers.jsonl: {field} of" in html.unescape(page)

@@ -25,7 +25,8 @@ from mimovl.model import load_checkpoint
 from mimovl.reward import RewardRouter
 from mimovl.rl import RLConfig, train_policy
 from mimovl.rl.cluster import Places, train_on_ray
-from mimovl.rl.on_ray import RayEngine, RayRewards
+from mimovl.rl.on_ray import RayEngine
+from mimovl.rl.ray_rewards import RayRewards
 from mimovl.types import Outcome, Request, SamplingParams, Verdict
 from tests import tiny
 from tests.rl.test_trainer import is_three

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import micro
 from tests.rl.ray_process import BEGIN, run
 from tests.rl.test_trainer import TIMES
 
@@ -59,7 +60,11 @@ for address, places in (("127.0.0.1:1", Places()), ("local", Places(1, 1, {"num_
     except UsageError as error:
         messages.append(str(error))
 reinforce(out / "micro.yaml", out / "out", start=start, cluster="local", places=Places(2, 2))
-print(json.dumps({"messages": messages, "left": not ray.is_initialized()}))
+left = not ray.is_initialized()
+changes = ["data.max_pixels=3136", "rl.monitors={heldout: {questions: 4}}"]
+reinforce(out / "micro.yaml", out / "small", changes, start=start)
+reinforce(out / "micro.yaml", out / "small-ray", changes, start=start, cluster="local", places=Places(2, 2))
+print(json.dumps({"messages": messages, "left": left}))
 """
 )
 
@@ -96,3 +101,9 @@ def test_the_command_places_a_recipe_on_a_cluster_and_leaves_it_again(
     logs = [folder / "metrics.jsonl" for folder in (tmp_path / "out" / "1-morl", micro_run / "3-morl")]
     rewards = [[json.loads(line)["reward"] for line in log.read_text().splitlines()] for log in logs]
     assert rewards[0] == rewards[1] and len(rewards[0]) == 3
+    # Pictures of another size, and a monitor that asks held-out questions.
+    names = ("small", "small-ray")
+    logs = [micro.lines(tmp_path / name / "1-morl" / "metrics.jsonl") for name in names]
+    seen = [[(line["reward"], line["loss"], line.get("heldout_reward")) for line in log] for log in logs]
+    assert seen[0] == seen[1] and seen[0][0][2] is not None
+    assert [one[0] for one in seen[0]] != rewards[0]

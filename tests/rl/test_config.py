@@ -21,6 +21,8 @@ def test_the_defaults_are_fully_on_policy() -> None:
         ("tasks", {}, "tasks"),
         ("tasks", {"counting": -1}, "tasks"),
         ("samples", 1, "samples"),
+        ("slots", 7, "slots 7 are fewer than samples 8, and a prompt's samples run at once; raise slots or lower"),
+        ("min_spread", 1.0, "min_spread"),
         ("temperature", 0, "temperature"),
         ("oversample", 0.5, "oversample"),
         ("clip", 0.2, "clip"),

@@ -39,7 +39,7 @@ def test_the_batch_is_the_first_informative_groups_in_the_order_of_starting_what
         full = needed is not None and set(range(needed)) <= set(order[:count])
         assert made.cut == (needed if full else None)
     assert [entry.number for entry in made.accepted()] == places[:groups]
-    assert (made.valid, made.open, len(made.dropped)) == (len(places), 0, kinds.count("fault"))
+    assert (made.valid, made.open, made.faults) == (len(places), 0, kinds.count("fault"))
 
 
 def test_a_group_that_is_dropped_has_no_rewards_and_is_never_accepted() -> None:

@@ -24,6 +24,36 @@ def test_a_prompt_is_a_pure_function_of_its_number() -> None:
     assert {(r.num_samples, r.sampling.max_tokens, r.sampling.temperature) for r in everything} == {(2, 7, 1.0)}
 
 
+class Read(list):
+    """Prompts whose ids and tasks are known, and which of them were read."""
+
+    def __init__(self, samples) -> None:
+        super().__init__(samples)
+        self.ids, self.tasks = [sample.id for sample in samples], [sample.task for sample in samples]
+        self.read: list[int] = []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return super().__getitem__(index)
+
+    def __iter__(self):
+        raise AssertionError("all are read")
+
+
+def test_prompts_that_are_indexed_are_read_one_by_one_as_they_are_drawn_and_come_out_the_same() -> None:
+    samples = [*tiny.questions("world/counting", 5), *tiny.questions("world/arithmetic", 3)]
+    settings = config(tasks={"counting": 3, "arithmetic": 1}, samples=2)
+    indexed = Read(samples)
+    source = PromptSource(indexed, settings, seed=3)
+    assert indexed.read == []
+    easy = EasyPool(0.3, seed=3, names=[samples[0].id, samples[1].id, samples[6].id])
+    for pool in (None, easy):
+        indexed.read.clear()
+        asked = source.draw(0, 60, pool)
+        assert asked == PromptSource(samples, settings, seed=3).draw(0, 60, pool)
+        assert [samples[index] for index in indexed.read] == [request.sample for request in asked]
+
+
 def test_a_task_without_prompts_is_named() -> None:
     with pytest.raises(DataError, match="'grounding'; the dataset has: counting"):
         PromptSource(tiny.questions("world/counting", 2), config(tasks={"grounding": 1}, thinking={}), seed=0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 from scipy.stats import rankdata
@@ -77,3 +78,15 @@ def test_rewards_stay_and_what_is_remembered_goes_through_json(name: ScaleName) 
     expected = [rollout.advantage for rollout in second[0].rollouts]
     again.apply(second)
     assert [rollout.advantage for rollout in second[0].rollouts] == expected
+
+
+def test_quantile_ranks_a_reward_among_all_of_its_update_however_many() -> None:
+    """More rollouts of a task than are remembered: the first group's ranks are those among all, and it teaches."""
+    rng = random.Random(0)
+    rewards = [[0.3] * 4 + [0.7] * 4, *([rng.choice((0.0, 1.0)) for _ in range(8)] for _ in range(159))]
+    ranks = (rankdata([value for one in rewards for value in one]) - 0.5) / 1280
+    groups = made(*rewards)
+    scale = RewardScale("quantile")
+    scale.apply(groups)
+    assert [one.advantage for one in groups[0].rollouts] == pytest.approx(group_advantages(list(ranks[:8])))
+    assert len(scale.state_dict()["counting"]) == 1024

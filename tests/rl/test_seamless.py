@@ -214,6 +214,23 @@ def test_groups_whose_reward_fails_are_dropped_counted_and_replaced() -> None:
     assert [failure.message for _, failure in batch.dropped][:1] == ["group 1: as simulated"] or batch.dropped
 
 
+@pytest.mark.parametrize("rollout", [SEAMLESS, NAIVE, SHORT], ids=["seamless", "naive", "short"])
+def test_the_faults_that_are_counted_and_named_are_those_of_the_prompts_used_up_however_slow_rewards_are(
+    rollout,
+) -> None:
+    told = []
+    for latency in (0.0, 5.0, 500.0):
+        world = World(longest=1000, mean=0.3, reward_seconds=latency, reward_skew=2.0)
+        simulation = Simulation({**rollout, "max_dropped": 0.9}, world=world)
+        simulation.rewards.fails = lambda key: key % 3 == 0
+        batch = simulation.collector.collect(0, 0)
+        told.append((batch.figures["dropped"], batch.draws, [failure.message for _, failure in batch.dropped]))
+    assert told[0] == told[1] == told[2]
+    counts, draws, stories = told[0]
+    assert stories == [f"group {key}: as simulated" for key in range(0, draws, 3)]
+    assert counts == {"reward-raised": len(stories)}
+
+
 def test_too_many_faults_stop_the_training_and_name_the_first() -> None:
     simulation = Simulation(SEAMLESS)
     simulation.rewards.fails = lambda key: True
@@ -263,7 +280,13 @@ def test_a_reward_that_raises_or_is_no_number_costs_its_group_and_nothing_else()
     assert "OSError: gone (2 tries)" in stories or "not in [0, 1]" in stories
 
 
-def test_an_answer_with_a_visual_token_costs_its_group_and_never_reaches_the_update(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("reason", "spoiled"),
+    [("visual-token", lambda tokens: (*tokens, tiny.config().image_token_id)), ("empty", lambda tokens: ())],
+)
+def test_an_answer_with_a_visual_token_or_none_at_all_costs_its_group_and_never_reaches_the_update(
+    monkeypatch, reason, spoiled
+) -> None:
     real = Real(by_text)
     bad, step = real.samples[2].id, Engine.step
     seen = {}
@@ -275,9 +298,8 @@ def test_an_answer_with_a_visual_token_costs_its_group_and_never_reaches_the_upd
         return ticket
 
     def poisoned(self):
-        token = tiny.config().image_token_id
         return [
-            type(done)(done.ticket, done.sample, Completion("", "stop", (*done.completion.tokens, token)))
+            type(done)(done.ticket, done.sample, Completion("", "stop", spoiled(done.completion.tokens)))
             if seen.get(done.ticket) == bad
             else done
             for done in step(self)
@@ -286,7 +308,7 @@ def test_an_answer_with_a_visual_token_costs_its_group_and_never_reaches_the_upd
     monkeypatch.setattr(Engine, "submit", spied)
     monkeypatch.setattr(Engine, "step", poisoned)
     batch = real.collect()
-    assert batch.figures["dropped"].keys() == {"visual-token"} and len(batch.kept) == 6
+    assert batch.figures["dropped"].keys() == {reason} and len(batch.kept) == 6
     assert bad not in {group.request.sample.id for group in batch.sampled}
 
 

@@ -230,7 +230,10 @@ def test_without_it_every_group_sampled_is_used(improve, tmp_path) -> None:
 
 def test_rewards_that_never_differ_are_one_clear_error(improve, tmp_path) -> None:
     flat = RewardRouter({"counting": lambda sample, text: Verdict(0.5, Outcome.WRONG)})
-    with pytest.raises(DataError, match=r"\d+ prompts in 2 rounds all earned one reward .* check the rewards"):
+    with pytest.raises(
+        DataError,
+        match=r"\d+ prompts in 2 rounds all earned one reward .* min_spread \(0.001\) apart.* check the rewards",
+    ):
         improve(tmp_path, router=flat, max_rounds=2)
     assert not (tmp_path / "done.json").exists()
 

@@ -1,5 +1,9 @@
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,6 +63,30 @@ def test_a_half_written_resume_point_is_never_taken_for_one(tmp_path: Path) -> N
     (tmp_path / "resume" / "resume.partial").write_bytes(b"cut by a kill")
     assert resume_training(tmp_path, {"model": model}, optimizer) == {"step": 1}
     save_training(tmp_path, {"model": model}, optimizer, {"step": 2})
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["resume.pt"]
+
+
+def test_a_save_that_the_disk_refused_says_why_and_how_much_room_there_was(tmp_path: Path, monkeypatch) -> None:
+    model, optimizer = training()
+    save_training(tmp_path, {"model": model}, optimizer, {"step": 1})
+    partial = tmp_path / "resume" / "resume.partial"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=11 if partial.exists() else 22))
+
+    def save(state: object, file: object) -> None:
+        try:
+            raise refused
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos") from None
+
+    monkeypatch.setattr(torch, "save", save)
+    for number, cure in ((errno.ENOSPC, "make room"), (errno.EIO, "see to that")):
+        refused = OSError(number, os.strerror(number))
+        with pytest.raises(CheckpointError) as met:
+            save_training(tmp_path, {"model": model}, optimizer, {"step": 2})
+        assert str(met.value) == (
+            f"{tmp_path / RESUME}: could not be saved ({refused}), 11 bytes are free; what was saved before is whole: "
+            f"{cure} and start the same command again"
+        )
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["resume.pt"]
 
 

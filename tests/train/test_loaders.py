@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 
-from mimovl.data import LoaderState, SampleFolders, build_index, side_by_side
+from mimovl.data import LoaderState, PairFolder, Preference, SampleFolders, build_index, side_by_side, write_pairs
 from mimovl.data.loader_state import Dropped
 from mimovl.errors import DataError
 from mimovl.pipeline.inputs import IndexedSamples
 from mimovl.store import Dataset, DatasetWriter
 from mimovl.train import train_stage
-from mimovl.train.loaders import DropList, stage_loaders
+from mimovl.train.loaders import DropList, data_digest, stage_loaders
+from mimovl.types import Message, Part, Sample
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
 
@@ -163,3 +166,73 @@ def test_the_list_of_drops_names_each_sample_once_also_when_resumed(tmp_path) ->
     lines = (tmp_path / "dropped.jsonl").read_text().splitlines()
     assert lines[2] == '{"id": "torn'
     assert [json.loads(line)["id"] for line in (*lines[:2], *lines[3:])] == ["图", "b", "c"]
+
+
+# ---------------------------------------------------------------- data that processes compare
+
+
+def digest(samples) -> str:
+    return data_digest(samples, loaders(samples, mixture={"world/counting": 1, "world/clip": 1}))
+
+
+def changed(sample: Sample) -> Sample:
+    """With another answer of as many letters."""
+    answer = Message("assistant", (Part("text", sample.messages[-1].text.swapcase()),))
+    return replace(sample, messages=(*sample.messages[:-1], answer))
+
+
+def written(path: Path, samples: tiny.Samples, recipe_hash: str = "") -> IndexedSamples:
+    with DatasetWriter(path, recipe_hash=recipe_hash) as writer:
+        for sample in samples:
+            writer.add(sample)
+    return IndexedSamples(Dataset.open(path))
+
+
+def test_data_with_the_same_ids_and_other_words_or_pictures_are_told_apart() -> None:
+    samples = tiny.mixed()
+    assert digest(samples) == digest(tiny.mixed()) and "36 samples, the first drawn is world/" in digest(samples)
+    assert digest(tiny.Samples(changed(sample) for sample in samples)) != digest(samples)
+    pictures = [next(iter(sample.media.items())) for sample in samples if len(sample.media) == 1]
+    other = tiny.Samples(replace(sample, media=dict(pictures[:1])) if sample.media else sample for sample in samples)
+    assert digest(other) != digest(samples)
+
+
+def test_data_in_memory_is_compared_beyond_the_first_draws() -> None:
+    samples = tiny.samples("world/counting", 60)
+    mixture = {"world/counting": 1}
+    made = loaders(samples, mixture=mixture)
+    drawn = set(islice(made[0].mixture.stream(), 32))
+    other = tiny.Samples(one if number in drawn else changed(one) for number, one in enumerate(samples))
+    assert data_digest(other, loaders(other, mixture=mixture)) != data_digest(samples, made)
+
+
+@pytest.mark.parametrize("opened", [lambda data: data, lambda data: SampleFolders({"world/counting": data.path})])
+def test_folders_of_other_files_are_told_apart_by_their_manifests_alone(opened: Callable, tmp_path: Path) -> None:
+    samples = tiny.samples("world/counting", 60)
+    drawn = set(islice(loaders(samples, mixture={"world/counting": 1})[0].mixture.stream(), 32))
+    late = next(number for number in range(60) if number not in drawn)
+    other = tiny.Samples([*samples[:late], changed(samples[late]), *samples[late + 1 :]])
+    folders = [written(tmp_path / "a", samples), written(tmp_path / "b", samples), written(tmp_path / "c", other)]
+    mixture = {"world/counting": 1}
+    one, same, third = (data_digest(data, loaders(data, mixture=mixture)) for data in map(opened, folders))
+    assert one == same != third
+
+
+def test_a_dataset_made_by_another_recipe_is_told_apart(tmp_path: Path) -> None:
+    samples = tiny.mixed()
+    assert digest(written(tmp_path / "a", samples, "one")) != digest(written(tmp_path / "b", samples, "two"))
+
+
+def test_pairs_are_told_apart_by_their_files_and_answers(tmp_path: Path) -> None:
+    def pairs(name: str, chosen: str) -> PairFolder:
+        (tmp_path / name).mkdir()
+        asked = [replace(sample, messages=sample.messages[:1]) for sample in tiny.samples("world/arithmetic", 4)]
+        values = [{one.name: getattr(sample, one.name) for one in fields(Sample)} for sample in asked]
+        write_pairs(tmp_path / name, [Preference(**value, chosen=chosen, rejected="no") for value in values])
+        return PairFolder(tmp_path / name)
+
+    digests = []
+    for name, chosen in (("a", "yes"), ("b", "yes"), ("c", "yep")):
+        made = pairs(name, chosen)
+        digests.append(data_digest(made, loaders(made, mixture={"world/arithmetic": 1})))
+    assert digests[0] == digests[1] != digests[2]

@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 
+from mimovl.errors import CheckpointError
 from mimovl.train import MetricsLog, peak_memory_mb
 from tests.interrupt import Interrupt
 
@@ -82,3 +84,25 @@ def test_peak_memory_grows_with_what_a_process_holds() -> None:
     held = bytearray(200 * 1024**2)
     held[::4096] = b"x" * len(held[::4096])
     assert peak_memory_mb() >= max(before, 200)
+
+
+def test_a_full_disk_is_told_with_the_file_the_room_and_the_cure(tmp_path) -> None:
+    metrics = MetricsLog(tmp_path / "m.jsonl", step=0)
+    metrics.write(step=1)
+    metrics._file.close()
+    metrics._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115 (closed by the log)
+    with pytest.raises(CheckpointError) as met:
+        metrics.write(step=2)
+    assert re.fullmatch(
+        re.escape(f"{tmp_path / 'm.jsonl'}: could not be written (No space left on device), ")
+        + r"[\d,]+ bytes are free; what was saved before is whole: make room and start the same command again",
+        str(met.value),
+    )
+    metrics.close()  # nothing is left that would be tried again
+    assert log(tmp_path / "m.jsonl", 1) == [{"step": 1}]
+
+
+def test_a_log_that_cannot_be_opened_is_told_without_a_word_on_room(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"file/m.jsonl: could not be written .*: see to that and start the same"):
+        MetricsLog(tmp_path / "file" / "m.jsonl", step=0)

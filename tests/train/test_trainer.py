@@ -1,6 +1,7 @@
 import json
 import shutil
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from mimovl.data import Mixture, PackedLoader, indices_by_source
 from mimovl.errors import CheckpointError, DataError
 from mimovl.model import load_checkpoint
 from mimovl.train import Optimizer, language_model_loss, train_stage
+from mimovl.train.checkpoint import save_training
+from mimovl.train.spread import TeamSpread
+from mimovl.train.trainer import _Counters
 from tests import tiny
 from tests.interrupt import Interrupt, Plug
 
@@ -228,6 +232,34 @@ def test_a_damaged_resume_point_is_one_clear_error(tmp_path) -> None:
         train(tmp_path)
     file.unlink()
     train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("counters", "said"),
+    [
+        ({}, "lack dropped, images, loaders, seconds, spikes, step, tokens; go on with the mimovl that saved it"),
+        ({"nonsense": 1}, "lack dropped, images"),
+        ({**asdict(_Counters(step=1)), "nonsense": 1}, "have, unknown to this mimovl, nonsense; go on with the mimovl"),
+    ],
+)
+def test_a_resume_point_that_does_not_count_what_is_counted_is_one_clear_error(counters, said, tmp_path) -> None:
+    model, stage = tiny.model(), tiny.stage()
+    optimizer = TeamSpread().optimizer(dict(model.named_children()), stage)
+    save_training(tmp_path, {"model": model}, optimizer, counters)
+    with pytest.raises(CheckpointError, match=rf"resume: the counters of the newest resume point {said}"):
+        train(tmp_path)
+
+
+def test_what_a_kill_left_of_a_finished_stages_resume_points_goes(whole, tmp_path) -> None:
+    """A kill between done.json and their removal would leave two of them for ever, of three times the model's size."""
+    model, out = whole
+    shutil.copytree(out, tmp_path / "done")
+    for name in ("step-0000004", "step-0000005", ".step-0000006.partial"):
+        (tmp_path / "done" / "resume" / name).mkdir(parents=True)
+        (tmp_path / "done" / "resume" / name / ".metadata").touch()
+    (tmp_path / "done" / "resume" / "resume.pt").touch()
+    assert equal(train(tmp_path / "done"), model)
+    assert sorted(path.name for path in (tmp_path / "done").iterdir()) == ["done.json", "metrics.jsonl", "model"]
 
 
 # ---------------------------------------------------------------- data that cannot be used

@@ -8,10 +8,11 @@ other.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ Key = tuple[int, ...]
 
 
 class BlockOrder:
-    """Shuffled epochs over row groups.
+    """Shuffled epochs over row groups; threads may share one.
 
     Args:
         starts: number of the first sample of each row group, and of all samples; ascending from 0.
@@ -62,6 +63,13 @@ class BlockOrder:
         self._size = size
         self._epochs: OrderedDict[Key, tuple[list[list[int]], list[int]]] = OrderedDict()
         self._blocks: OrderedDict[Key, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -74,10 +82,11 @@ class BlockOrder:
             place: 0 to the number of samples.
         """
         epoch = tuple(key)
-        groups, ends = _remembered(self._epochs, epoch, lambda: self._epoch(epoch))
-        block = bisect_right(ends, place)
-        first = ends[block - 1] if block else 0
-        rows = _remembered(self._blocks, (*epoch, block), lambda: self._block((*epoch, 1, block), groups[block]))
+        with self._lock:  # what one thread finds remembered, another may forget
+            groups, ends = _remembered(self._epochs, epoch, lambda: self._epoch(epoch))
+            block = bisect_right(ends, place)
+            first = ends[block - 1] if block else 0
+            rows = _remembered(self._blocks, (*epoch, block), lambda: self._block((*epoch, 1, block), groups[block]))
         return self._offset + int(rows[place - first])
 
     def _epoch(self, key: Key) -> tuple[list[list[int]], list[int]]:

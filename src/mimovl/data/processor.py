@@ -81,11 +81,14 @@ class Processor:
                 f"the tokenizer has {len(self.tokenizer)} tokens, the model {self.config.language.vocab_size}; "
                 "they belong to different checkpoints"
             )
-        for token, name in (("<|image_pad|>", "image_token_id"), ("<|video_pad|>", "video_token_id")):
-            if (own := self.tokenizer.id(token)) != (named := getattr(self.config, name)):
+        named = [("<|image_pad|>", "image_token_id"), ("<|video_pad|>", "video_token_id")]
+        if self.config.vision.depth:  # a language model alone knows nothing of delimiters
+            named += [("<|vision_start|>", "vision_start_token_id"), ("<|vision_end|>", "vision_end_token_id")]
+        for token, name in named:
+            if (own := self.tokenizer.id(token)) != (told := getattr(self.config, name)):
                 raise CheckpointError(
-                    f"{token} is {own} in the tokenizer, {name} is {named} in the model's configuration; "
-                    "they belong to different checkpoints"
+                    f"{token} is {own} in the tokenizer, {name} is {told} in the model's configuration; "
+                    "they belong to different checkpoints, or config.json lacks the entry"
                 )
 
     @classmethod

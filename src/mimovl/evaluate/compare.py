@@ -8,12 +8,13 @@ comparison: two overlapping intervals of scores do not mean that there is no dif
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimovl.errors import UsageError
+from mimovl.errors import DataError, UsageError
 from mimovl.evaluate.answers import Answer, read_answers
 from mimovl.evaluate.extras import MEAN_ABSOLUTE_ERROR, RECALL, Extra
 from mimovl.evaluate.scoring import headline_mode
@@ -121,6 +122,7 @@ def compare_answers(before: Path | str, after: Path | str, *, seed: int = 0) -> 
 
     Raises:
         UsageError: a file is missing, or no question was answered in both.
+        DataError: a score or reward is no finite number; names the question.
     """
     first = {(answer["id"], answer["mode"]): answer for answer in read_answers(_file(before))}
     second = {(answer["id"], answer["mode"]): answer for answer in read_answers(_file(after))}
@@ -131,7 +133,7 @@ def compare_answers(before: Path | str, after: Path | str, *, seed: int = 0) -> 
         )
     by_task: dict[str, dict[str, list[Pair]]] = {}
     for pair in pairs:
-        by_task.setdefault(pair[1]["task"], {}).setdefault(pair[1]["mode"], []).append(pair)
+        by_task.setdefault(_task(pair), {}).setdefault(pair[1]["mode"], []).append(pair)
     order = [task.name for task in WORLD_TASKS if task.name in by_task]
     order += [name for name in by_task if name not in order]
     wanted = _headline_modes(_file(after))
@@ -200,17 +202,34 @@ def _compare_task(pairs: list[Pair], seed: int) -> TaskComparison:
     return TaskComparison(_compare(pairs, _score, seed), _compare(pairs, _reward, seed), extra)
 
 
+def _task(pair: Pair) -> str:
+    return str(pair[1]["task"])
+
+
 def _score(answer: Answer) -> float:
-    return float(answer["score"])
+    return _number(answer, answer["score"], "score")
 
 
 def _reward(answer: Answer) -> float:
-    return float(answer["reward"])
+    return _number(answer, answer["reward"], "reward")
+
+
+def _number(answer: Answer, value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"answers.jsonl: {name} of {str(answer['id'])[:80]!r} is {str(value)[:40]!r}, which is no finite number; "
+            "delete that line and evaluate again"
+        )
+    return number
 
 
 def _compare(pairs: list[Pair], value: Callable[[Answer], float], seed: int, *, over_tasks: bool = False) -> Difference:
     before, after = [value(pair[0]) for pair in pairs], [value(pair[1]) for pair in pairs]
-    groups = [pair[1]["task"] if over_tasks else "" for pair in pairs]
+    groups = [_task(pair) if over_tasks else "" for pair in pairs]
     clusters = [pair[1]["cluster"] for pair in pairs]
 
     def mean(values: list[float], resamples: int) -> Estimate:
@@ -220,9 +239,17 @@ def _compare(pairs: list[Pair], value: Callable[[Answer], float], seed: int, *, 
     return Difference(mean(before, 1).value, mean(after, 1).value, change.value, change.interval, len(pairs))
 
 
+def _extra(answer: Answer, measure: Extra, place: int) -> float:
+    try:
+        value = answer["extra"][measure.name][place]
+    except (TypeError, LookupError):
+        value = None
+    return _number(answer, value, measure.name)
+
+
 def _compare_extra(pairs: list[Pair], measure: Extra, seed: int) -> Difference:
-    before, after = ([answer["extra"][measure.name][0] for answer in side] for side in zip(*pairs, strict=True))
-    weights = [pair[1]["extra"][measure.name][1] for pair in pairs]
+    before, after = ([_extra(answer, measure, 0) for answer in side] for side in zip(*pairs, strict=True))
+    weights = [_extra(pair[1], measure, 1) for pair in pairs]
     clusters = [pair[1]["cluster"] for pair in pairs]
     widest = measure.bounds[1] - measure.bounds[0]
 

@@ -27,6 +27,7 @@ from mimovl.model.config import ModelConfig
 from mimovl.model.config_section import Section
 from mimovl.model.hf_checkpoint import (
     SHARD_BYTES,
+    check_tied_head,
     hf_name,
     is_ignored,
     published_name,
@@ -55,6 +56,8 @@ _WORDS = (
     *("num_attention_heads", "num_key_value_heads", "vocab_size", "rms_norm_eps", "tie_word_embeddings"),
 )
 """What both kinds of ``config.json`` say of a decoder."""
+_NORM_EPS = 1e-6
+"""Of a Qwen2 or MiMo decoder that does not say; one of Qwen2.5-VL that does not say has 1e-5."""
 _FURTHER_TOKENS = re.compile(r"^model\.mtp_layers\.")
 _TOWER, _MERGER, _HEAD = "visual.", "visual.merger.", "lm_head.weight"
 
@@ -112,6 +115,7 @@ def decoder_config(language: Path, tower: dict[str, Any]) -> ModelConfig:
     rope.only("rope_type", "default", None)
     # What ``ModelConfig`` reads, in the words of the published vision-language configuration.
     table = {word: data[word] for word in _WORDS if word in data}
+    table["rms_norm_eps"] = root.number("rms_norm_eps", _NORM_EPS)
     return ModelConfig.from_hf(
         {
             **table,
@@ -220,9 +224,16 @@ def _tower_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def decoder_tensors(folder: Path, config: ModelConfig, left_out: dict[str, int]) -> dict[str, StoredTensor]:
-    """The decoder of a MiMo-7B checkpoint; what predicts further tokens is noted in ``left_out``."""
+    """The decoder of a MiMo-7B checkpoint; what predicts further tokens is noted in ``left_out``.
+
+    Raises:
+        CheckpointError: a head of its own beside an embedding it is said to be tied to; names both.
+    """
     found: dict[str, StoredTensor] = {}
-    for name, stored in stored_tensors(folder).items():
+    everything = stored_tensors(folder)
+    if config.language.tie_embeddings:
+        check_tied_head(folder, everything)
+    for name, stored in everything.items():
         if _FURTHER_TOKENS.match(name):
             left_out[name] = prod(stored.shape)
         elif not is_ignored(name) and not (config.language.tie_embeddings and name == _HEAD):

@@ -26,11 +26,21 @@ import torch
 
 from mimovl.errors import CheckpointError
 from mimovl.model.config import ModelConfig
-from mimovl.model.shards import PlannedTensor, open_shard, shard_files, write_shards
+from mimovl.model.shards import (
+    DTYPES,
+    PIECE_BYTES,
+    PlannedTensor,
+    StoredTensor,
+    open_shard,
+    shard_files,
+    stored_tensors,
+    write_shards,
+)
 from mimovl.model.vlm import VisionLanguageModel
 
 __all__ = [
     "SIDE_FILES",
+    "check_tied_head",
     "default_files",
     "hf_name",
     "is_ignored",
@@ -138,8 +148,8 @@ def load_checkpoint(
         device: where they are put.
 
     Raises:
-        CheckpointError: a missing, misshapen or unknown tensor, an unreadable file, or another architecture; each
-            message names the tensor, the file, and both shapes.
+        CheckpointError: a missing, misshapen or unknown tensor, a head that is not the embedding it is tied to, an
+            unreadable file, or another architecture; each message names the tensor, the file, and both shapes.
     """
     config = read_config(path)
     with torch.device("meta"):
@@ -180,11 +190,48 @@ def load_checkpoint(
         )
     model.load_state_dict(state, assign=True, strict=not config.language.tie_embeddings)
     if config.language.tie_embeddings:
+        check_tied_head(Path(path), stored_tensors(Path(path)))
         model.language.lm_head.weight = model.language.embed_tokens.weight
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     model.side_files = read_side_files(path)
     return model
+
+
+def check_tied_head(folder: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Refuse a head that lies beside the embedding it is said to be tied to and is another matrix.
+
+    ``transformers`` keeps such a head; to drop it would be another model. Read a few megabytes at a time.
+
+    Args:
+        folder: of the checkpoint, whose configuration ties the two.
+        stored: its tensors by name.
+
+    Raises:
+        CheckpointError: the two differ; names both and the cure.
+    """
+    named = {published_name(name): one for name, one in stored.items()}
+    head, embedding = named.get("lm_head.weight"), named.get("model.embed_tokens.weight")
+    if head and embedding and not _equal(head, embedding):
+        raise CheckpointError(
+            f"{folder / 'config.json'} says tie_word_embeddings, but {head.name} ({head.file.name}) is not "
+            f"{embedding.name} ({embedding.file.name}): set tie_word_embeddings to false to keep the head, or take "
+            "it out of the file"
+        )
+
+
+def _equal(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether two stored matrices hold the same values, in whatever types."""
+    if len(one.shape) != 2 or one.shape != other.shape or not {one.dtype, other.dtype} <= DTYPES.keys():
+        return False
+    step = max(1, PIECE_BYTES // (8 * max(1, one.shape[1])))
+    for first in range(0, one.shape[0], step):
+        # Opened anew for each piece, as in ``read_pieces``.
+        with open_shard(one.file) as file, open_shard(other.file) as beside:
+            piece, twin = (f.get_slice(t.name)[first : first + step] for f, t in ((file, one), (beside, other)))
+        if not torch.allclose(piece.double(), twin.double(), rtol=0, atol=0, equal_nan=True):
+            return False
+    return True
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor, Path]]:

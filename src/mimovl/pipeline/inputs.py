@@ -50,12 +50,30 @@ class Prompts(Sequence[Sample]):
 
     Raises:
         UsageError: a folder is no dataset.
+        DataError: a folder is named twice, or two have a sample of the same id, by which prompts are known.
     """
 
     def __init__(self, folders: Iterable[Path | str]) -> None:
-        self._places = [(dataset, n) for dataset in map(Dataset.open, folders) for n in range(len(dataset))]
-        self.tasks = [dataset.records[number].task for dataset, number in self._places]
+        datasets = [Dataset.open(folder) for folder in folders]
+        self._places = [(dataset, number) for dataset in datasets for number in range(len(dataset))]
+        self.ids = [record.id for dataset in datasets for record in dataset.records]
         """Of each."""
+        self.tasks = [record.task for dataset in datasets for record in dataset.records]
+        """Of each."""
+        self._check_ids()
+
+    def _check_ids(self) -> None:
+        owners: dict[str, Dataset] = {}
+        for name, (dataset, _) in zip(self.ids, self._places, strict=True):
+            other = owners.setdefault(name, dataset)
+            if other is dataset:
+                continue
+            if other.path.resolve() == dataset.path.resolve():
+                raise DataError(f"data.prompt_folders names {dataset.path} twice; name each folder once")
+            raise DataError(
+                f"data.prompt_folders: {other.path} and {dataset.path} both have a sample {name!r}, and prompts are "
+                "known by their ids; write one of the two again with other ids, or leave it out"
+            )
 
     def __len__(self) -> int:
         return len(self._places)

@@ -7,6 +7,7 @@ torchrun --nproc-per-node 8 -m mimovl run|train|rl RECIPE …       one process 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -42,20 +43,22 @@ def launch(
 
     Raises:
         RecipeError: the recipe cannot be read, does not fit the number of processes, or ``out`` holds another run.
+        UsageError: another process works in ``out``.
         MimovlError: whatever stops the work, or another process of the team has gone.
     """
-    if not by_torchrun() and not torch.cuda.is_available():
-        recipe, folder = begin(recipe_path, out, overrides, check)
-        if recipe.workers > 1:
-            return run_team(recipe.workers, work, (recipe, folder))
-    with joined() as team:
-        try:
-            recipe, folder = _begin_together(team, recipe_path, out, overrides, check)
-            return work(team, recipe, folder)
-        except RuntimeError as error:
-            if team.size > 1 and any(words in str(error) for words in PARTED):
-                raise MimovlError("another process of this run stopped; its message is above") from error
-            raise
+    with ExitStack() as held:
+        if not by_torchrun() and not torch.cuda.is_available():
+            recipe, folder = begin(recipe_path, out, overrides, check, held)
+            if recipe.workers > 1:
+                return run_team(recipe.workers, work, (recipe, folder))
+        with joined() as team:
+            try:
+                recipe, folder = _begin_together(team, recipe_path, out, overrides, check, held)
+                return work(team, recipe, folder)
+            except RuntimeError as error:
+                if team.size > 1 and any(words in str(error) for words in PARTED):
+                    raise MimovlError("another process of this run stopped; its message is above") from error
+                raise
 
 
 def _begin_together(
@@ -64,12 +67,13 @@ def _begin_together(
     out: Path | str,
     overrides: Sequence[str],
     check: Callable[[Recipe], None] | None,
+    held: ExitStack,
 ) -> tuple[Recipe, Path]:
-    """The leader keeps the recipe with the run; all must have been given the same."""
+    """The leader keeps the recipe with the run, whose folder it holds; all must have been given the same."""
     problem, begun = "", None
     if team.leads:
         try:
-            begun = begin(recipe_path, out, overrides, check)
+            begun = begin(recipe_path, out, overrides, check, held)
         except MimovlError as error:
             problem = str(error)
             if team.size == 1:

@@ -9,6 +9,7 @@ Speed is not predicted: it follows from the model FLOPs utilisation one states. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,8 @@ def plan_recipe(
     """
     if gpus < 1:
         raise UsageError(f"--gpus {gpus}: at least 1")
+    if price_per_hour is not None and not 0 <= price_per_hour < math.inf:
+        raise UsageError(f"--price-per-hour {price_per_hour}: dollars, 0 or more")
     if not 0 < mfu <= 1:
         raise UsageError(f"--mfu {mfu}: a share of the peak, above 0 and at most 1")
     config, origin = _shape(recipe)
@@ -126,7 +129,8 @@ def _shape(recipe: Recipe) -> tuple[ModelConfig, str]:
     folder = embedded_base().folder if recipe.start == "embedded" else Path(recipe.start)
     if (folder / "config.json").is_file():
         return read_config(folder), str(recipe.start)
-    return preset(recipe.model), f"preset {recipe.model} ({recipe.start} is not there yet)"
+    why = "holds no config.json" if folder.exists() else "is not there yet"
+    return preset(recipe.model), f"preset {recipe.model} ({recipe.start} {why})"
 
 
 def _plan_stage(
@@ -185,7 +189,19 @@ def _groups(stage: StageConfig, parallel: ParallelConfig, gpus: int) -> int:
             f"{parallel.context_parallel} needs {parallel.data_parallel * parallel.context_parallel} GPUs, --gpus "
             f"gives {gpus}; leave data_parallel unset to use all there are"
         )
+    if gpus % (shards := _shards(parallel, gpus)):
+        raise UsageError(
+            f"stage {stage.name}: {gpus} GPUs cannot be divided into groups of shard_size {shards}; give a multiple of "
+            "it, or choose a divisor"
+        )
     return groups
+
+
+def _shards(parallel: ParallelConfig, gpus: int) -> int:
+    """GPUs that divide parameters among them; in hybrid those of a machine, where the recipe does not say."""
+    if parallel.fsdp == "hybrid":
+        return parallel.shard_size or min(gpus, _GPUS_OF_A_MACHINE)
+    return gpus if parallel.fsdp == "full" else 1
 
 
 def _tokens_at_once(stage: StageConfig, parallel: ParallelConfig, groups: int) -> float:
@@ -201,9 +217,8 @@ def _load(config: ModelConfig, tokens: float, workload: Workload) -> Load:
 def _memory(stage: StageConfig, parallel: ParallelConfig, workload: Workload, config: ModelConfig, gpus: int) -> Memory:
     """Of one GPU, which computes its share of the packs it takes at once."""
     tokens = _tokens_at_once(stage, parallel, gpus // parallel.context_parallel)
-    shards = {"off": 1, "full": gpus, "hybrid": min(gpus, parallel.shard_size or _GPUS_OF_A_MACHINE)}[parallel.fsdp]
     spread = Spread(
-        shards=shards,
+        shards=_shards(parallel, gpus),
         reshard=parallel.reshard_after_forward,
         checkpointing=parallel.activation_checkpointing,
         compute=_BYTES[parallel.dtype],

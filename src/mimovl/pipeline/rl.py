@@ -9,7 +9,9 @@ The folders are those of ``mimovl run``, which goes on with evaluation and repor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from mimovl.pipeline.progress import StepProgress
 from mimovl.pipeline.run import Runner, Step, work
 from mimovl.recipe import Recipe
 from mimovl.rl import RLConfig
-from mimovl.rl.cluster import Places, joined_cluster, train_on_ray
+from mimovl.rl.cluster import Places, check_places, joined_cluster, train_on_ray
 from mimovl.team import ALONE, Team
 from mimovl.train.checkpoint import is_finished
 from mimovl.train.distributed import StopRequest
@@ -54,7 +56,8 @@ def reinforce(
 
     Raises:
         RecipeError: the recipe cannot be read, or ``out`` holds a run of another one.
-        UsageError: it has no section ``rl``, a stage before it is not finished, or there is no such cluster.
+        UsageError: it has no section ``rl``, a stage before it is not finished, or there is no such cluster or it
+            cannot do what the recipe says.
         CheckpointError: the checkpoint it starts from cannot be used.
         MissingExtraError: a cluster is asked for, and the ``ray`` extra is not installed.
     """
@@ -65,20 +68,23 @@ def reinforce(
             "stages=[]",
             "evaluate.after=[]",
             "evaluate.questions={}",
-            f"start={start}",
+            f"start={json.dumps(str(start), ensure_ascii=False)}",  # read as YAML
         ]
-    check = partial(_has_rl, recipe_path)
+    places = places or Places()
+    check = partial(_can_reinforce, recipe_path, places if cluster else None)
     if cluster is None:
         return launch(_reinforce, recipe_path, out, overrides, check=check)
-    recipe, folder = begin(recipe_path, out, overrides, check)
-    places = places or Places()
-    with joined_cluster(cluster, places):
+    with ExitStack() as held:
+        recipe, folder = begin(recipe_path, out, overrides, check, held)
+        held.enter_context(joined_cluster(cluster, places))
         return work(ALONE, recipe, folder, partial(OnRay, places=places))
 
 
-def _has_rl(path: Path | str, recipe: Recipe) -> None:
+def _can_reinforce(path: Path | str, places: Places | None, recipe: Recipe) -> None:
     if recipe.rl is None:
         raise UsageError(f"{path} has no section rl; nothing to do")
+    if places:
+        check_places(recipe.rl, places)
 
 
 def _reinforce(team: Team, recipe: Recipe, folder: Path) -> Path:
@@ -115,5 +121,6 @@ class OnRay(Reinforcement):
     def _train_policy(
         self, config: RLConfig, step: Step, before: Path, progress: StepProgress | None, stop: StopRequest
     ) -> None:
-        options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, stop_asked=lambda: stop.asked)
+        options: dict[str, Any] = dict(seed=self.recipe.seed, progress=progress, processor=self._processor(before))
+        options |= dict(tracking=self.tracking, heldout=self._watched(), stop_asked=lambda: stop.asked)
         train_on_ray(before, self._prompts(), config, step.folder, self.places, **options)

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ class RunLog:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.path = folder / "run.json"
         self.data: dict[str, Any] = {}
-        if self.path.is_file():
-            self.data = json.loads(self.path.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError):  # not there yet, or torn when the machine went down: times begin anew
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            self.data = found if isinstance(found, dict) else {}
         self.data.setdefault("started", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
         self.data.setdefault("seconds", {})
         self.update(

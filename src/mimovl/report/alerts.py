@@ -44,16 +44,17 @@ class AlertRow:
 
 
 def build_alerts(stage: Stage, pictures: Pictures, notes: list[str]) -> list[AlertRow]:
-    """One row for each monitor and task that gave an alert; none without ``alerts.jsonl``."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    """One row for each failure that a monitor has found in a task; none without ``alerts.jsonl``."""
+    found: dict[tuple[str, str, str], list[Record]] = {}
     for line in read_lines(stage.path / "alerts.jsonl", notes):
-        found.setdefault((str(line.get("monitor") or ""), str(line.get("task") or "")), []).append(line)
-    monitors, tasks = list(MONITORS), in_order(task for _, task in found)
+        monitor, task, kind = (str(line.get(name) or "") for name in ("monitor", "task", "kind"))
+        found.setdefault((monitor, task, kind), []).append(line)
+    monitors, tasks = list(MONITORS), in_order(task for _, task, _ in found)
 
-    def place(key: tuple[str, str]) -> tuple[int, int]:
+    def place(key: tuple[str, str, str]) -> tuple[int, int]:
         return (monitors.index(key[0]) if key[0] in MONITORS else len(monitors), tasks.index(key[1]))
 
-    return [_row(*key, found[key], pictures) for key in sorted(found, key=place)[:_MOST_ROWS]]
+    return [_row(*key[:2], found[key], pictures) for key in sorted(found, key=place)[:_MOST_ROWS]]
 
 
 def _row(monitor: str, task: str, lines: list[Record], pictures: Pictures) -> AlertRow:

@@ -13,10 +13,11 @@ from mimovl.report.palette import in_order, lower_first, source_class, source_na
 from mimovl.report.run_directory import Record, Run, Stage, mapping, step_of
 from mimovl.report.scale import Point, smooth, smooth_pieces
 
-__all__ = ["LOGPROB_LIMIT", "Figure", "RlCurves", "TrainingCurves", "rl_curves", "training_curves"]
+__all__ = ["GAP_LIMITS", "Figure", "RlCurves", "TrainingCurves", "rl_curves", "training_curves"]
 
-LOGPROB_LIMIT = 1e-5
-"""Mean |sampling − training log-probability| that float32 must stay under for the updates to be truly on-policy."""
+GAP_LIMITS = {"float32": 1e-5, "bfloat16": 5e-3}
+"""Mean |sampling − training log-probability| that updates must stay under to be truly on-policy, by the policy's type
+of numbers; as the monitor has it, where the recipe names no other."""
 _PARTS = ("vision", "projector", "language")
 
 
@@ -201,6 +202,7 @@ def rl_curves(run: Run) -> RlCurves | None:
     metrics = stage.metrics
     reward = _curve(metrics, _field("reward"))
     gap = _curve(metrics, _field("logprob_gap"))
+    limit = _gap_limit(run)
     overview = _figure(
         "Mean reward",
         line_chart("Mean reward", [Series("reward", reward, "t-rl")], x_label="updates", write_y=fixed),
@@ -216,7 +218,7 @@ def rl_curves(run: Run) -> RlCurves | None:
             log=True,
             write_y=_power,
             write_tick=_power,
-            reference=(LOGPROB_LIMIT, "limit"),
+            reference=(limit, "limit"),
         ),
         "sampling against training",
         "t-rl",
@@ -252,9 +254,17 @@ def rl_curves(run: Run) -> RlCurves | None:
         _by_task(metrics, "length_by_task", "Response length", significant, shared=False),
         _by_task(metrics, "kept_by_task", "Prompts that teach", _whole, shared=True),
         _by_task(metrics, "blanked_same_by_task", "Answers that stay", _whole, shared=True),
-        _rl_summary(stage, reward, gaps),
+        _rl_summary(stage, reward, gaps, limit),
         max(gaps, default=None),
     )
+
+
+def _gap_limit(run: Run) -> float:
+    """The recipe's, else that of the numbers in which the policy is kept."""
+    settings = mapping(run.settings.get("rl"))
+    own = finite(mapping(mapping(settings.get("monitors")).get("gap")).get("limit"))
+    dtype = mapping(settings.get("parallel")).get("parameter_dtype")
+    return own if own and own > 0 else GAP_LIMITS.get(str(dtype or "float32"), max(GAP_LIMITS.values()))
 
 
 def _kept(line: Record) -> float | None:
@@ -294,15 +304,14 @@ def _by_task(
     return figures
 
 
-def _rl_summary(stage: Stage, reward: list[Point], gaps: list[float]) -> str:
+def _rl_summary(stage: Stage, reward: list[Point], gaps: list[float], limit: float) -> str:
     curve = smooth(reward)
     text = f"{compact(stage.steps_done)} updates, each on fresh rollouts only."
     if len(curve) > 1:
         text += f" The mean reward of the sampled completions went from {fixed(curve[0][1])} to {fixed(curve[-1][1])}."
     if gaps:
         largest = max(gaps)
-        side = "under" if largest < LOGPROB_LIMIT else "over"
-        text += f" The largest log-probability gap of any step was {largest:.1e}, {side} the limit of 1e−5.".replace(
-            "e-0", "e−"
-        )
+        side = "under" if largest <= limit else "over"
+        text += f" The largest log-probability gap of any step was {significant(largest, 2)}, "
+        text += f"{side} the limit of {significant(limit)}."
     return text

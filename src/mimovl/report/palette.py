@@ -75,7 +75,7 @@ def source_class(source: str) -> str:
 
 def stage_title(folder: str) -> str:
     """``4-long-context`` → ``Long context``."""
-    name = _words(re.sub(r"^\d+-", "", folder)) or folder
+    name = _words(re.sub(r"^\d+-", "", folder)) or folder or "(no name)"
     return name[0].upper() + name[1:]
 
 

@@ -25,15 +25,16 @@ from mimovl.errors import Stopped, UsageError
 from mimovl.model import load_checkpoint
 from mimovl.reward import Rewards
 from mimovl.rl.config import RLConfig
-from mimovl.rl.on_ray import RayEngine, RayRewards, ray_library
+from mimovl.rl.on_ray import RayEngine, ray_library
 from mimovl.rl.placement import parameter_dtype
+from mimovl.rl.ray_rewards import RayRewards
 from mimovl.rl.rewards import open_rewards
 from mimovl.rl.trainer import train_policy
-from mimovl.train import Progress
+from mimovl.train import Progress, Tracking
 from mimovl.train.distributed import own_device
 from mimovl.types import Sample
 
-__all__ = ["Places", "joined_cluster", "train_on_ray"]
+__all__ = ["Places", "check_places", "joined_cluster", "train_on_ray"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,24 @@ class Places:
             + self.trainer_options.get(option, default)
             for name, option, default in (("CPU", "num_cpus", 1), ("GPU", "num_gpus", 0))
         }
+
+
+def check_places(config: RLConfig, places: Places) -> None:
+    """Refuse a training that these places cannot do.
+
+    Raises:
+        UsageError: its rollouts are asked of servers, or a group has no room in one engine; names both.
+    """
+    if config.rollout.servers:
+        raise UsageError(
+            f"--ray places rollout engines of its own, and rl.rollout.servers names {', '.join(config.rollout.servers)}"
+            " to answer in their place; leave one of the two out"
+        )
+    if (room := -(-config.slots // places.engines)) < config.samples:
+        raise UsageError(
+            f"--ray: rl.slots {config.slots} over {places.engines} engines are {room} each, and a group is "
+            f"{config.samples} samples (rl.samples); raise rl.slots or place fewer engines"
+        )
 
 
 @contextmanager
@@ -114,32 +133,41 @@ def train_on_ray(
     out: Path,
     places: Places,
     *,
+    processor: Processor | None = None,
     router: Rewards | None = None,
+    heldout: Sequence[Sample] = (),
     seed: int = 0,
     progress: Progress | None = None,
+    tracking: Tracking | None = None,
     stop_asked: Callable[[], bool] | None = None,
 ) -> None:
     """``train_policy`` as a task of the cluster, its engines and rewards as actors; returns when ``out`` is done.
 
     Args:
         checkpoint: where the policy starts.
-        prompts: see ``train_policy``; so are config, out and seed.
+        prompts: see ``train_policy``; so are config, out, heldout, seed and tracking.
         config: what to do.
         out: the step's folder, the same wherever the trainer may run.
         places: on the cluster.
+        processor: the checkpoint's own if None.
         router: rewards; those that ``config.rewards`` asks for if None.
+        heldout: prompts that are never trained on.
         seed: fixes prompts and sampling.
         progress: shows reward and time left, from what the trainer logs.
+        tracking: who is told the figures besides metrics.jsonl.
         stop_asked: whether this process was asked to end.
 
     Raises:
         MissingExtraError: the ``ray`` extra is not installed.
+        UsageError: the places cannot do it.
         Stopped: somebody asked for the end; what is not in the last resume point is done again.
         MimovlError: whatever the training raises.
     """
+    check_places(config, places)
     ray = ray_library()
     work = ray.remote(_train).options(**{"max_retries": 3, **places.trainer_options})
-    task = work.remote(checkpoint, prompts, config, out, places, router, seed)
+    options = {"heldout": heldout, "seed": seed, "tracking": tracking}
+    task = work.remote(checkpoint, processor, prompts, config, out, places, router, options)
     while not ray.wait([task], timeout=1.0)[0]:
         if stop_asked and stop_asked():
             raise Stopped(f"stopped as asked (SIGTERM); the last resume point is in {out}")
@@ -153,22 +181,26 @@ def train_on_ray(
 
 def _train(
     checkpoint: Path,
+    processor: Processor | None,
     prompts: Sequence[Sample],
     config: RLConfig,
     out: Path,
     places: Places,
     router: Rewards | None,
-    seed: int,
+    options: Mapping[str, Any],
 ) -> None:
     """The trainer's task."""
-    processor = Processor.load(checkpoint)
+    processor = processor or Processor.load(checkpoint)
     model = load_checkpoint(checkpoint, dtype=parameter_dtype(config.parallel), device=own_device())
     rollouts = RayEngine(model, processor, engines=places.engines, slots=config.slots, options=places.engine_options)
     with closing(rollouts), open_rewards(config.rewards) as asked:
         rewards: Rewards = asked  # a service is a place of its own
         if router or not config.rewards:
-            rewards = RayRewards(router or asked, workers=places.reward_workers)
-        train_policy(model, processor, prompts, config, out, router=rewards, rollouts=rollouts, seed=seed)
+            seconds, workers = config.rollout.reward_seconds, places.reward_workers
+            rewards = RayRewards(router or asked, workers=workers, seconds=seconds)
+            rollout = config.rollout.model_copy(update={"reward_workers": workers})  # none idle, none waited for
+            config = config.model_copy(update={"rollout": rollout})
+        train_policy(model, processor, prompts, config, out, router=rewards, rollouts=rollouts, **options)
 
 
 def _show(out: Path, progress: Progress) -> None:

@@ -60,8 +60,8 @@ class RLConfig(RecipeModel):
     """Rollouts of each prompt. ours: the report gives none."""
     dynamic_sampling: bool = True
     """Leave out prompts whose rollouts all earn the same reward, and draw others in their place (§3.3)."""
-    min_spread: Share = 1e-3
-    """Dynamic sampling keeps a prompt whose best and worst rewards differ by more than this."""
+    min_spread: Annotated[float, Field(ge=0, lt=1)] = 1e-3
+    """Dynamic sampling keeps a prompt whose best and worst rewards, each in [0, 1], differ by more than this."""
     oversample: float = Field(default=1.5, ge=1)
     """Prompts rolled out at once for each one still missing, foreseeing those that dynamic sampling drops."""
     max_rounds: int = Field(default=3, ge=1)
@@ -118,6 +118,16 @@ class RLConfig(RecipeModel):
             raise ValueError(f"{self.name} trains {missing[0]} but gives it no learning_rate")
         if idle := [part for part in self.learning_rate if part not in self.train]:
             raise ValueError(f"{self.name} gives {idle[0]} a learning_rate but does not train it; add it to train")
+        if self.slots < self.samples:
+            raise ValueError(
+                f"slots {self.slots} are fewer than samples {self.samples}, and a prompt's samples run at once; raise "
+                "slots or lower samples"
+            )
+        if self.rollout.servers and self.temperature != 1:
+            raise ValueError(
+                f"temperature is {self.temperature:g}, but vLLM servers (rollout.servers) tell the policy's own "
+                "log-probabilities at temperature 1 only; set it to 1 or leave servers out"
+            )
         if self.parallel:
             check_placement(self.parallel, self.optimizer)
             if self.interference and self.parallel.own_gradients:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mimovl.types import Completion, Request, Verdict
+from mimovl.rl.advantage import group_advantages
+from mimovl.types import Completion, Request, Rollout, RolloutGroup, Verdict
 
 __all__ = ["Entry", "Failure", "Ledger"]
 
@@ -49,6 +50,26 @@ class Entry:
         """Of its samples; none where it was dropped."""
         return [verdict.score for verdict in self.verdicts or ()]
 
+    def fault_in(self, completions: Sequence[Completion], forbidden: frozenset[int]) -> Failure | None:
+        """Why no update can be built on these answers; ``forbidden`` are the tokens that stand for no text."""
+        where = f"sample {self.request.sample.id}: an answer"
+        if not all(len(one.tokens) for one in completions):
+            return Failure("empty", f"{where} has no token, not even its end, and can teach nothing")
+        if forbidden and any(not forbidden.isdisjoint(one.tokens) for one in completions):
+            return Failure("visual-token", f"{where} holds a visual token, which stands for no text")
+        return None
+
+    def rolled_out(self, version: int) -> RolloutGroup:
+        """The prompt's completions with their rewards and advantages; ``version`` is the policy's."""
+        advantages = group_advantages(self.rewards)
+        rollouts = [
+            Rollout(completion, verdict.score, verdict, advantage)
+            for completion, verdict, advantage in zip(
+                self.completions or (), self.verdicts or (), advantages, strict=True
+            )
+        ]
+        return RolloutGroup(self.request, rollouts, policy_version=version)
+
 
 class Ledger:
     """What has become of a step's groups.
@@ -66,7 +87,8 @@ class Ledger:
         """Decided informative groups, wherever they stand."""
         self.open = 0
         """Groups not yet decided."""
-        self.dropped: list[Entry] = []
+        self.faults = 0
+        """Groups dropped, wherever they stand."""
         self.cut: int | None = None
         """Entries up to the last of a full batch, itself included; None until it is full."""
         self._places: dict[int, int] = {}
@@ -95,7 +117,7 @@ class Ledger:
             self.valid += self.is_valid(entry.rewards)
         else:
             entry.failure = failure
-            self.dropped.append(entry)
+            self.faults += 1
         self.open -= 1
         while self._frontier < len(self.entries) and self.entries[self._frontier].decided and self.cut is None:
             self._settled += self._valid(self.entries[self._frontier])

@@ -1,15 +1,14 @@
-"""Rollout engines and reward workers placed over a cluster by Ray, with lost ones replaced.
+"""Rollout engines placed over a cluster by Ray, with lost ones replaced; reward workers are in ``ray_rewards.py``.
 
 The engines are the embedded one, each in an actor; an answer is a function of its request and the parameters, so
 the groups of an actor that is lost are asked of its successor and come out the same. An actor that has run dry takes
 half the samples of the fullest one, from actor to actor: a step ends with its longest answers, and would otherwise end
-with most engines idle. A reward worker that is lost is replaced and asked again: rewards are pure.
+with most engines idle.
 """
 
 from __future__ import annotations
 
 import copy
-import queue
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,11 +22,10 @@ from mimovl.errors import DataError, MimovlError, MissingExtraError
 from mimovl.generate import Engine, Finished, RequestError
 from mimovl.generate.moving import MovedGroup
 from mimovl.model import VisionLanguageModel
-from mimovl.reward import Rewards
 from mimovl.train.distributed import own_device
-from mimovl.types import Completion, Request, Sample, Verdict
+from mimovl.types import Request
 
-__all__ = ["RayEngine", "RayRewards", "ray_library"]
+__all__ = ["LOSSES", "RayEngine", "ray_library"]
 
 MOMENT = 0.05
 """Seconds of work between two looks at what an actor has done."""
@@ -307,64 +305,6 @@ class RayEngine:
         for ticket in move.tickets:
             if ticket not in self._open:
                 self._actors[move.taker].cancel.remote(ticket)
-
-
-class RewardActor:
-    """Rewards, somewhere else."""
-
-    def __init__(self, rewards: Rewards) -> None:
-        self.rewards = rewards
-
-    def score_many(self, samples: Sequence[Sample], completions: Sequence[Completion | str]) -> list[Verdict]:
-        """The verdicts of many completions."""
-        return self.rewards.score_many(samples, completions)
-
-
-class RayRewards:
-    """Rewards in actors, from any thread; one that is lost is replaced, and what it had is asked again.
-
-    Args:
-        rewards: the router; its functions must be picklable.
-        workers: how many actors.
-        options: of each, as for ``ray.remote``.
-
-    Raises:
-        MissingExtraError: the ``ray`` extra is not installed.
-    """
-
-    def __init__(self, rewards: Rewards, *, workers: int, options: Mapping[str, Any] | None = None) -> None:
-        self._ray = ray_library()
-        self._rewards = rewards
-        self._kind = self._ray.remote(RewardActor).options(**(options or {"num_cpus": 1}))
-        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
-        self.redone = 0
-        """Calls made again because an actor was lost."""
-        for _ in range(workers):
-            self._free.put(self._kind.remote(rewards))
-
-    def score(self, sample: Sample, completion: Completion | str) -> Verdict:
-        """The verdict of one completion."""
-        return self.score_many([sample], [completion])[0]
-
-    def score_many(self, samples: Sequence[Sample], completions: Sequence[Completion | str]) -> list[Verdict]:
-        """One verdict for each, in order, by the next free actor.
-
-        Raises:
-            MimovlError: actors are lost again and again.
-        """
-        for _ in range(LOSSES):
-            actor = self._free.get()
-            try:
-                verdicts: list[Verdict] = self._ray.get(actor.score_many.remote(samples, completions))
-                return verdicts
-            except self._ray.exceptions.RayActorError:
-                actor = self._kind.remote(self._rewards)
-                self.redone += 1
-            except self._ray.exceptions.RayTaskError as error:
-                raise getattr(error, "cause", None) or error from None
-            finally:
-                self._free.put(actor)
-        raise MimovlError(f"{LOSSES} reward workers in a row were lost with samples like {samples[0].id!r}")
 
 
 def _process(actor: object) -> int:

@@ -7,7 +7,6 @@ no number is a failure like any other. The trainer drops such a group, so no ste
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
@@ -15,12 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mimovl.errors import DataError, UsageError
+from mimovl.errors import DataError, MimovlError, UsageError
 from mimovl.reward import Rewards
 from mimovl.rl.ledger import Failure
 from mimovl.types import Completion, Sample, Verdict
 
-__all__ = ["RewardQueue", "Rewarded", "ThreadedRewards", "check_verdicts"]
+__all__ = ["LateRewardError", "RewardQueue", "Rewarded", "ThreadedRewards", "check_verdicts"]
+
+
+class LateRewardError(MimovlError):
+    """Whoever computes a reward has given it up as hanging; it counts as overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class _Job:
     completions: tuple[Completion, ...]
     tries: int = 0
     started: float | None = None
+    """When a thread took it up; None while none is at it."""
 
 
 class ThreadedRewards:
@@ -76,11 +80,14 @@ class ThreadedRewards:
         self.workers = workers
         self.seconds = seconds
         self.tries = tries
-        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._arrived = threading.Condition()
-        self._done: deque[tuple[_Job, int, Rewarded | Exception]] = deque()
+        self._lock = threading.RLock()
+        """Of jobs, queues and threads: a thread is either done in time or replaced, never both."""
+        self._ready, self._arrived = threading.Condition(self._lock), threading.Condition(self._lock)
+        self._todo: deque[_Job | None] = deque()
+        self._done: deque[tuple[_Job, Rewarded | BaseException]] = deque()
         self._wanted: dict[int, _Job] = {}
         self._unwanted: list[_Job] = []
+        """Forgotten while a thread was at them."""
         self._threads = 0
 
     def submit(self, key: int, sample: Sample, completions: Sequence[Completion]) -> None:
@@ -96,58 +103,61 @@ class ThreadedRewards:
             UsageError: a reward service refuses, or does not answer.
         """
         found: list[Rewarded] = []
-        with self._arrived:
+        with self._lock:
             arrived, self._done = self._done, deque()
-        for job, attempt, result in arrived:
-            if self._wanted.get(job.key) is not job or attempt != job.tries:
-                continue  # forgotten, or given up as lost before
-            if isinstance(result, UsageError):
-                raise result  # the service refuses or is gone: no group's fault
-            if isinstance(result, Rewarded):
-                found.append(result)
-                del self._wanted[job.key]
-            else:
-                found += self._failed(job, "reward-raised", f"{type(result).__name__}: {result}", result)
-        now = time.monotonic()
-        for job in list(self._wanted.values()):
-            if job.started is not None and now - job.started > self.seconds:
+            for job, result in arrived:
+                if self._wanted.get(job.key) is not job:
+                    continue  # forgotten
+                if isinstance(result, UsageError):
+                    raise result  # the service refuses or is gone: no group's fault
+                if isinstance(result, Rewarded):
+                    found.append(result)
+                    del self._wanted[job.key]
+                elif isinstance(result, LateRewardError):
+                    found += self._failed(job, "reward-timeout", str(result))
+                else:
+                    found += self._failed(job, "reward-raised", f"{type(result).__name__}: {result}", result)
+            end = time.monotonic() - self.seconds
+            for job in [*self._wanted.values(), *self._unwanted]:
+                if job.started is None or job.started >= end:
+                    continue
                 self._replace_thread()
-                found += self._failed(job, "reward-timeout", f"no reward within {self.seconds:g} s")
-        for job in self._unwanted:
-            if job.started is not None and now - job.started > self.seconds:
-                self._replace_thread()
-                job.tries += 1
-        self._unwanted = [job for job in self._unwanted if job.tries <= self.tries and job.started is not None]
+                job.started = None
+                if self._wanted.get(job.key) is job:
+                    found += self._failed(job, "reward-timeout", f"no reward within {self.seconds:g} s")
+                else:
+                    job.tries += 1  # what its thread still brings is late
+            self._unwanted = [job for job in self._unwanted if job.started is not None]
         return found
 
     def wait(self, seconds: float) -> None:
         """Until something has arrived, but no longer than so many seconds."""
-        with self._arrived:
+        with self._lock:
             self._arrived.wait_for(lambda: self._done, timeout=seconds)
 
     def forget(self) -> None:
         """Nothing that was submitted is wanted any more."""
-        self._unwanted += self._wanted.values()
-        self._wanted.clear()
-        while True:
-            try:
-                self._todo.get_nowait()
-            except queue.Empty:
-                return
+        with self._lock:
+            self._unwanted += [job for job in self._wanted.values() if job.started is not None]
+            self._wanted.clear()
+            self._todo.clear()
 
     def close(self) -> None:
         """Let the threads end."""
-        self.forget()
-        for _ in range(self._threads):
-            self._todo.put(None)
-        self._threads = 0
+        with self._lock:
+            self.forget()
+            self._todo.extend([None] * self._threads)
+            self._ready.notify_all()
+            self._threads = 0
 
     def _try(self, job: _Job) -> None:
-        job.tries += 1
-        job.started = None
-        self._todo.put(job)
-        if self._threads < self.workers:
-            self._start_thread()
+        with self._lock:
+            job.tries += 1
+            job.started = None
+            self._todo.append(job)
+            self._ready.notify()
+            if self._threads < self.workers:
+                self._start_thread()
 
     def _start_thread(self) -> None:
         self._threads += 1
@@ -158,23 +168,32 @@ class ThreadedRewards:
         self._threads -= 1
         self._start_thread()
 
+    def _take(self) -> tuple[_Job, int] | None:
+        """The next job and which try it is; None where the thread is to end."""
+        with self._lock:
+            self._ready.wait_for(lambda: self._todo)
+            if (job := self._todo.popleft()) is None:
+                return None
+            job.started = time.monotonic()
+            return job, job.tries
+
     def _work(self) -> None:
-        while (job := self._todo.get()) is not None:
-            attempt, job.started = job.tries, time.monotonic()
-            result: Rewarded | Exception
+        while taken := self._take():
+            job, attempt = taken
+            result: Rewarded | BaseException
             try:
                 verdicts = self.rewards.score_many([job.sample] * len(job.completions), job.completions)
                 result = check_verdicts(job.key, job.sample, verdicts, len(job.completions))
-            except Exception as error:  # a reward is anybody's code
+            except BaseException as error:  # a reward is anybody's code, and may call sys.exit
                 result = error
-            late = job.tries != attempt
-            with self._arrived:
-                self._done.append((job, attempt, result))
+            with self._lock:
+                if job.tries != attempt:  # another thread has taken this one's place
+                    return
+                job.started = None
+                self._done.append((job, result))
                 self._arrived.notify_all()
-            if late:  # another thread has taken this one's place
-                return
 
-    def _failed(self, job: _Job, reason: str, story: str, error: Exception | None = None) -> list[Rewarded]:
+    def _failed(self, job: _Job, reason: str, story: str, error: BaseException | None = None) -> list[Rewarded]:
         if job.tries < self.tries and not isinstance(error, DataError):
             self._try(job)
             return []

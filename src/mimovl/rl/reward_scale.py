@@ -16,6 +16,7 @@ anything; the ranks are among its last rewards, these included. Logged rewards s
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ ScaleName = Literal["none", "task", "quantile"]
 GROUPS = 64
 """Groups of a task whose spread makes its running std."""
 REWARDS = 1024
-"""Rewards of a task among which a reward has its rank."""
+"""Rewards of a task among which a reward has its rank; where an update has more, all of its own."""
 
 
 class RewardScale:
@@ -46,27 +47,34 @@ class RewardScale:
 
     def apply(self, groups: Sequence[RolloutGroup]) -> None:
         """Set the advantages of an update's groups, all that were sampled, and remember their rewards."""
+        fresh: Counter[str] = Counter()
         for group in groups:
             self._note(group.request.sample.task, [rollout.reward for rollout in group.rollouts])
+            fresh[group.request.sample.task] += len(group.rollouts)
+        ordered: dict[str, list[float]] = {}
+        if self.name == "quantile":
+            ordered = {task: sorted(self._known[task][-max(REWARDS, count) :]) for task, count in fresh.items()}
         for group in groups:
-            advantages = self._advantages(group.request.sample.task, [rollout.reward for rollout in group.rollouts])
+            task = group.request.sample.task
+            rewards = [rollout.reward for rollout in group.rollouts]
+            advantages = self._advantages(task, rewards, ordered.get(task, []))
             for rollout, advantage in zip(group.rollouts, advantages, strict=True):
                 rollout.advantage = advantage
+        for task in ordered:  # not before: an update's own rewards are all among those that rank them
+            del self._known[task][:-REWARDS]
 
     def _note(self, task: str, rewards: list[float]) -> None:
         kept = self._known.setdefault(task, [])
         if self.name == "quantile":
             kept.extend(rewards)
-            del kept[:-REWARDS]
         elif self.name == "task" and is_informative(rewards):
             kept.append(_variance(rewards))
             del kept[:-GROUPS]
 
-    def _advantages(self, task: str, rewards: list[float]) -> list[float]:
+    def _advantages(self, task: str, rewards: list[float], ordered: Sequence[float]) -> list[float]:
         if not is_informative(rewards):
             return [0.0] * len(rewards)
         if self.name == "quantile":
-            ordered = sorted(self._known[task])
             return group_advantages([_rank(ordered, reward) for reward in rewards])
         mean = sum(rewards) / len(rewards)
         variances = self._known[task]

@@ -8,11 +8,11 @@
 | asynchronous rewards  | in the background                             | sampling stands still meanwhile       |
 | early termination     | what started after a full batch is aborted    | it is finished, then thrown away      |
 
-Nothing is ever older than the policy: what a step does not accept it forgets, and its prompts are the first ones of
-the next step, sampled anew. A step's batch is the first ``groups`` informative groups in the order of the prompts, so
-with any switches, any number of processes and any latency the same prompts and answers are accepted, to the bit on the
-CPU; switches and latencies decide only what this costs. The same loop runs under the simulated clock of
-``simulator.py``.
+Nothing is ever older than the policy: what a step does not accept it forgets. Its batch is the first ``groups``
+informative groups in the order of the prompts, so with any switches, any number of processes and any latency a step
+accepts the same prompts and answers of those it begins with, to the bit on the CPU. Where the next step begins is a
+matter of the switches alone: behind the last group accepted, or, in rounds without early termination, behind whole
+rounds, which are sampled and rewarded in any case. The same loop runs under the clock of ``simulator.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 from mimovl.errors import DataError
 from mimovl.generate import RequestError, RolloutEngine
-from mimovl.rl.advantage import group_advantages, is_informative
+from mimovl.rl.advantage import is_informative
 from mimovl.rl.config import RLConfig
 from mimovl.rl.easy_pool import EasyPool
 from mimovl.rl.ledger import Entry, Failure, Ledger
@@ -37,7 +37,7 @@ from mimovl.rl.queue_state import restore_groups, save_groups
 from mimovl.rl.reward_queue import RewardQueue
 from mimovl.rl.usage import Usage
 from mimovl.team import ALONE, Team
-from mimovl.types import Completion, Request, Rollout, RolloutGroup, Verdict
+from mimovl.types import Completion, Request, RolloutGroup, Verdict
 
 __all__ = ["Batch", "Collector"]
 
@@ -300,9 +300,8 @@ class Collector:
 
     def _finished(self, ticket: int, entry: Entry, news: _News) -> None:
         completions = tuple(entry.parts[place] for place in range(entry.request.num_samples))
-        if self.forbidden and any(not self.forbidden.isdisjoint(one.tokens) for one in completions):
-            story = f"sample {entry.request.sample.id}: an answer holds a visual token, which stands for no text"
-            self._drop(ticket, entry, Failure("visual-token", story), news)
+        if fault := entry.fault_in(completions, self.forbidden):
+            self._drop(ticket, entry, fault, news)
             return
         del self._tickets[ticket]
         entry.completions = completions
@@ -338,12 +337,21 @@ class Collector:
         self.rewards.forget()
 
     def _check_dropped(self) -> None:
-        dropped, started = self._ledger.dropped, len(self._ledger.entries)
-        if len(dropped) > max(ALWAYS_DROPPED, self.config.rollout.max_dropped * started) and dropped[0].failure:
+        if self._ledger.faults <= ALWAYS_DROPPED:
+            return
+        used = self._used()
+        dropped, most = [entry.failure for entry in used if entry.failure], self.config.rollout.max_dropped
+        if len(dropped) > max(ALWAYS_DROPPED, most * len(used)):
             raise DataError(
-                f"{len(dropped)} of the {started} groups of this step were dropped for faults, more than max_dropped "
-                f"({self.config.rollout.max_dropped:g}) of them; the first: {dropped[0].failure.message}"
+                f"{len(dropped)} of the {len(used)} groups of this step were dropped for faults, more than max_dropped "
+                f"({most:g}) of them; the first: {dropped[0].message}"
             )
+
+    def _used(self) -> list[Entry]:
+        """Groups that the step uses up: up to the last of a full batch; all as long as there is none."""
+        # Round by round the whole rounds are used up, as they are in any case sampled and rewarded.
+        whole = self._in_rounds and not self.config.rollout.early_termination
+        return self._ledger.entries[: None if whole else self._ledger.cut]
 
     def _note_easy(self, end: int) -> None:
         """Note the rewards of entries up to this one that were not noted yet, in order."""
@@ -354,25 +362,26 @@ class Collector:
 
     def _batch(self, version: int) -> Batch:
         ledger, config = self._ledger, self.config
-        # Round by round the whole rounds are used up, as they are in any case sampled and rewarded.
-        whole = ledger.cut is None or (self._in_rounds and not config.rollout.early_termination)
-        used = ledger.entries if whole else ledger.entries[: ledger.cut]
+        used = self._used()
         self._note_easy(len(used))
-        groups = {entry.number: _group(entry, version) for entry in used if entry.verdicts is not None}
+        dropped = [(entry.request, entry.failure) for entry in used if entry.failure]
+        groups = {entry.number: entry.rolled_out(version) for entry in used if entry.verdicts is not None}
         kept, sampled = [groups[entry.number] for entry in ledger.accepted()], list(groups.values())
         if not kept:
-            more = f", {len(ledger.dropped)} were dropped for faults" if ledger.dropped else ""
+            more = f", {len(dropped)} were dropped for faults" if dropped else ""
             raise DataError(
-                f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group{more}: "
-                "nothing to learn from; check the rewards, or choose prompts the policy sometimes solves"
+                f"{len(sampled)} prompts in {config.max_rounds} rounds all earned one reward within their group, or "
+                f"rewards no more than min_spread ({config.min_spread:g}) apart{more}: nothing to learn from; check "
+                "the rewards, or choose prompts the policy sometimes solves"
             )
         seen = sum(self._is_valid(entry.rewards) for entry in used if entry.verdicts is not None) / len(used)
         share = max(0.02, (self._start_share + seen) / 2)
-        dropped = [(entry.request, entry.failure) for entry in ledger.dropped if entry.failure]
-        return Batch(kept, sampled, len(used), share, dropped, self._figures(sampled, ledger.cut))
+        figures = self._figures(sampled, ledger.cut)
+        figures["dropped"] = dict(Counter(failure.reason for _, failure in dropped))
+        return Batch(kept, sampled, len(used), share, dropped, figures)
 
     def _figures(self, sampled: Sequence[RolloutGroup], cut: int | None) -> dict[str, Any]:
-        """What the log says about the collection; all but ``truncated`` and ``dropped`` depend on the clock."""
+        """What the log says about the collection; all but ``truncated`` depends on the clock."""
         costs = self.team.gather(self._usage.figures())
         working, filled, seconds, tokens = (sum(values) for values in zip(*costs, strict=True))
         needed = sum(
@@ -385,16 +394,4 @@ class Collector:
             "empty_slots": 1 - filled / seconds if seconds else 0.0,
             "waste": 1 - needed / tokens if tokens > needed else 0.0,
             "truncated": sum(cut_off) / max(1, len(cut_off)),
-            "dropped": dict(Counter(entry.failure.reason for entry in self._ledger.dropped if entry.failure)),
         }
-
-
-def _group(entry: Entry, version: int) -> RolloutGroup:
-    """A prompt's completions with their rewards and advantages."""
-    verdicts, completions = entry.verdicts or (), entry.completions or ()
-    advantages = group_advantages(entry.rewards)
-    rollouts = [
-        Rollout(completion, verdict.score, verdict, advantage)
-        for completion, verdict, advantage in zip(completions, verdicts, advantages, strict=True)
-    ]
-    return RolloutGroup(entry.request, rollouts, policy_version=version)

@@ -191,7 +191,8 @@ def _train(
         if scale:
             scale.apply(list({id(group): group for group in (*sampled, *groups)}.values()))
         if watch:
-            watch.ask(counters.step + 1, engine, sampled, rewards, team)
+            same_draws = collector.engine is engine
+            watch.ask(counters.step + 1, engine, sampled, rewards, team, same_draws=same_draws)
         asked = time.monotonic()
         factor = learning_rate_factor(
             counters.step, config.steps, warmup=config.warmup, schedule="linear", final=config.final
@@ -264,7 +265,10 @@ def _watch(
         dtype=str(engine.model.dtype).removeprefix("torch."),
         sampling=SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed),
         heldout=heldout,
-        tasks=list(config.tasks),
+        tasks=[task for task, weight in config.tasks.items() if weight],
+        thinking=config.thinking,
+        budgets=config.budgets,
+        min_spread=config.min_spread if config.dynamic_sampling else 1e-3,
         seed=seed,
         writes=team.leads,
         step=counters.step,

@@ -3,6 +3,7 @@
     save_training      resume/resume.pt: parameters, optimizer, counters, random state; atomic
     resume_training    goes back to it
     finish_step        the checkpoint, then done.json, then the resume point goes
+    drop_points        what a kill between the last two has left
 
 The new file is complete on disk before the old one goes, so a kill at any moment leaves one that is whole.
 """
@@ -22,9 +23,17 @@ from torch import nn
 from mimovl.errors import CheckpointError
 from mimovl.model import VisionLanguageModel, save_checkpoint
 from mimovl.team import ALONE, Team
+from mimovl.train.disk import free_bytes, refusal, what_to_do
 from mimovl.train.optimizer import Optimizer
 
-__all__ = ["finish_step", "is_finished", "resume_training", "save_training", "write_finished"]
+__all__ = [
+    "drop_points",
+    "finish_step",
+    "is_finished",
+    "resume_training",
+    "save_training",
+    "write_finished",
+]
 
 RESUME_FILE = "resume/resume.pt"
 DONE_FILE = "done.json"
@@ -57,11 +66,12 @@ def save_training(out: Path, modules: Mapping[str, nn.Module], optimizer: Optimi
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's word for a full disk
+        free = free_bytes(path)  # with the unfinished file in the way
         partial.unlink(missing_ok=True)
-        free = shutil.disk_usage(path.parent).free
+        reason = str(refusal(error)).splitlines()[0][:120]
         raise CheckpointError(
-            f"{path}: could not be saved ({str(error).splitlines()[0][:120]}), {free:,} bytes are free; what was saved "
-            "before is whole: make room and start the same command again"
+            f"{path}: could not be saved ({reason}), {free:,} bytes are free; what was saved before is whole: "
+            f"{what_to_do(reason)}"
         ) from None
     partial.replace(path)
 
@@ -120,6 +130,11 @@ def write_finished(
     partial.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
     partial.replace(out / DONE_FILE)
     (out / RESUME_FILE).unlink(missing_ok=True)
+
+
+def drop_points(out: Path) -> None:
+    """Remove a finished step's resume points."""
+    shutil.rmtree(out / "resume", ignore_errors=True)
 
 
 def is_finished(out: Path) -> bool:

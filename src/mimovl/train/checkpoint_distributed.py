@@ -1,6 +1,6 @@
 """Resume points of many processes: torch's distributed checkpoints, written behind the training's back.
 
-    out/resume/step-0000120/        a whole point: every process's part, and counters.json
+    out/resume/step-0000120/        a whole point: every process's part, counters.json, and digests.json of all of them
     out/resume/.step-0000140.partial/     being written; its name changes when all of it is on the disk
 
 Parameters and states are copied aside in a moment and written by a thread while the training goes on. The last few
@@ -14,9 +14,11 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,18 @@ import torch
 import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.checkpoint.storage import WriteResult
 
 from mimovl.atomic import sync
 from mimovl.errors import CheckpointError
 from mimovl.model import VisionLanguageModel
 from mimovl.team import Team
+from mimovl.train.checkpoint import drop_points
+from mimovl.train.disk import free_bytes, refusal, what_to_do
 from mimovl.train.low_precision import local
 from mimovl.train.optimizer import Optimizer
 
@@ -38,6 +45,8 @@ __all__ = ["DistributedCheckpoints"]
 
 FOLDER = "resume"
 COUNTERS = "counters.json"
+DIGESTS = "digests.json"
+METADATA = ".metadata"
 KEPT = 2
 """Points that are kept, unless a stage says otherwise."""
 
@@ -78,7 +87,7 @@ class DistributedCheckpoints:
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True)
                 _write(partial / COUNTERS, json.dumps(counters).encode())
-        writer = FileSystemWriter(partial, single_file_per_rank=True, sync_files=True)
+        writer = _Writer(partial, single_file_per_rank=True, sync_files=True)
         written = async_save(state, storage_writer=writer, process_group=self._group)
         assert isinstance(written, Future), "torch says when it is written"
         self._pending = written, partial, target, size
@@ -115,23 +124,23 @@ class DistributedCheckpoints:
     @contextmanager
     def _together(self, out: Path, partial: Path, size: int) -> Iterator[None]:
         """Where one process fails, all do, and the unfinished point is removed: it takes the room others need."""
-        problem = ""
+        problem, free = "", 0
         try:
             yield
         except (Exception, CheckpointException) as error:  # the latter is no Exception
-            problem = _reason(error)
-        problems = [one for one in self.team.gather(problem) if one]
+            problem, free = _reason(error), free_bytes(partial)
+        problems = [one for one in self.team.gather((problem, free)) if one[0]]
         if not problems:
             return
         if self.team.leads:
             shutil.rmtree(partial, ignore_errors=True)
-        free = shutil.disk_usage(_there(out)).free
+        problem, free = problems[0]
         whole = _points(out)
         raise CheckpointError(
-            f"{partial.parent / partial.name[1:].removesuffix('.partial')}: could not be saved ({problems[0]}); it "
-            f"takes {size:,} bytes, {free:,} are free; "
+            f"{partial.parent / partial.name[1:].removesuffix('.partial')}: could not be saved ({problem}); it takes "
+            f"{size:,} bytes, beside what was written of them {free:,} are free; "
             + (f"{whole[-1].name} is whole: " if whole else "")
-            + "make room and start the same command again"
+            + what_to_do(problem)
         )
 
     # ------------------------------------------------------------ reading
@@ -148,26 +157,113 @@ class DistributedCheckpoints:
         points = self.team.broadcast(_points(out))
         if not points:
             return None
-        newest = points[-1]
+        newest, earlier = points[-1], f"; {points[-2].name} before it may be whole" if len(points) > 1 else ""
         state = _state(model, optimizer)
-        problem, counters = "", {}
-        try:
-            counters = json.loads((newest / COUNTERS).read_text(encoding="utf-8"))
-            load(state, storage_reader=FileSystemReader(newest), process_group=self._group)
-        except (Exception, CheckpointException) as error:  # torch raises many kinds
-            problem = _reason(error)
-        if problems := [one for one in self.team.gather(problem) if one]:
-            earlier = f"; {points[-2].name} before it may be whole" if len(points) > 1 else ""
-            raise CheckpointError(
-                f"{newest}: cannot go on from it ({problems[0]}); delete it to start again without it{earlier}"
-            )
+        counters: dict[str, Any] = {}
+        checks: list[Callable[[], object]] = [  # one after the other: torch's reading is done by all or none
+            lambda: counters.update(_checked(newest, state, self.team)),
+            lambda: load(state, storage_reader=FileSystemReader(newest), process_group=self._group),
+        ]
+        for check in checks:
+            problem = ""
+            try:
+                check()
+            except (Exception, CheckpointException) as error:  # torch raises many kinds
+                problem = _reason(error)
+            if problems := [one for one in self.team.gather(problem) if one]:
+                raise CheckpointError(
+                    f"{newest}: cannot go on from it ({problems[0]}); delete it to start again without it{earlier}"
+                )
         torch.set_rng_state(state["random"])
-        return dict(counters)
+        return counters
 
     def drop(self, out: Path) -> None:
         """Remove all points: the stage is finished."""
         if self.team.leads:
-            shutil.rmtree(out / FOLDER, ignore_errors=True)
+            drop_points(out)
+
+
+@dataclass(frozen=True)
+class _Written(WriteResult):
+    """A tensor that was written, and what its file came to."""
+
+    digest: str
+
+
+class _Writer(FileSystemWriter):
+    """Torch's, which also keeps size and checksum of every file: each process reads back its own, one lists all."""
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> torch.futures.Future[list[WriteResult]]:
+        """Write this process's part."""
+        try:
+            results = super().write_data(plan, planner).wait()
+        except RuntimeError as error:
+            raise refusal(error) from None
+        names = {one.storage_data.relative_path for one in results}
+        digests = {name: _digest(Path(self.path, name)) for name in names}
+        written: torch.futures.Future[list[WriteResult]] = torch.futures.Future()
+        written.set_result(
+            [
+                _Written(one.index, one.size_in_bytes, one.storage_data, digests[one.storage_data.relative_path])
+                for one in results
+            ]
+        )
+        return written
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """List what all have written."""
+        super().finish(metadata, results)
+        listed = [one for part in results for one in part]
+        digests = {one.storage_data.relative_path: one.digest for one in listed if isinstance(one, _Written)}
+        digests |= {name: _digest(Path(self.path, name)) for name in (COUNTERS, METADATA)}
+        _write(Path(self.path, DIGESTS), json.dumps(digests).encode())
+
+
+def _digest(path: Path) -> str:
+    """Size and checksum of a file: enough to notice damage, and faster than any disk."""
+    size = checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(1 << 22):
+            size, checksum = size + len(piece), zlib.crc32(piece, checksum)
+    return f"{size} bytes of checksum {checksum:08x}"
+
+
+def _checked(point: Path, state: dict[str, Any], team: Team) -> dict[str, Any]:
+    """A point's counters, once its files are found to be whole and of this training; files are shared out to be read.
+
+    Raises:
+        CheckpointError: they are not; says which and how.
+    """
+    if (point / DIGESTS).is_file():  # an older mimovl wrote none
+        digests = _json(point / DIGESTS)
+        for name in team.share(sorted(digests)):
+            if not (point / name).is_file():
+                raise CheckpointError(f"{name} is missing")
+            if (found := _digest(point / name)) != digests[name]:
+                raise CheckpointError(f"{name} is damaged: it has {found}, was written as {digests[name]}")
+    counters = _json(point / COUNTERS)
+    step = counters.get("step")
+    if point.name != f"step-{str(step).zfill(7)}":
+        raise CheckpointError(f"{COUNTERS} says step {step}, the folder {point.name}")
+    wanted = {"random", *(f"{part}.{name}" for part in ("model", "optimizer") for name in state[part])}
+    held = FileSystemReader(point).read_metadata().state_dict_metadata.keys()
+    for names, what in ((wanted - held, "lacks"), (held - wanted, "has, beside what is trained here,")):
+        if names:
+            raise CheckpointError(
+                f"it {what} {len(names)} tensors, the first is {min(names)}: the model, or what is trained, is another"
+            )
+    return counters
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object in a file of a point."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path.name}: {error}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path.name} holds no object")
+    return found
 
 
 def _state(model: VisionLanguageModel, optimizer: Optimizer) -> dict[str, Any]:
@@ -187,12 +283,7 @@ def _own_bytes(state: dict[str, Any], team: Team) -> int:
 
 def _points(out: Path) -> list[Path]:
     """Whole points, oldest first."""
-    return sorted(path for path in (out / FOLDER).glob("step-*") if (path / ".metadata").is_file())
-
-
-def _there(path: Path) -> Path:
-    """The nearest folder that exists."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return sorted(path for path in (out / FOLDER).glob("step-*") if (path / METADATA).is_file())
 
 
 def _reason(error: BaseException) -> str:

@@ -31,12 +31,13 @@ from mimovl.team import Team
 from mimovl.train.blocks import arrange_blocks
 from mimovl.train.config import StageConfig
 from mimovl.train.context_parallel import ContextShare
-from mimovl.train.distributed import Layout
+from mimovl.train.distributed import Layout, agree
 from mimovl.train.export import finish_sharded
 from mimovl.train.loss import Objective, SummedLoss, language_model_loss
 from mimovl.train.low_precision import Gradients, Noise, RoundedAdamW, local
 from mimovl.train.optimizer import Groups, Optimizer, Parts
 from mimovl.train.parallel_config import ParallelConfig, torch_dtype
+from mimovl.train.same_start import folder_digest
 from mimovl.train.sharded_muon import ShardedMuon, rows_of
 from mimovl.train.spread import Checkpoints, Wish, decide
 from mimovl.train.transfer import join_packs, to_device
@@ -120,6 +121,8 @@ class ShardedSpread:
         arrange_blocks(model, self.parallel, self._device, tell=self._tell)
         shard_model(model, self._mesh, self.parallel)
         if self._weights is not None:
+            if self.team.size > 1:  # each reads its own rows
+                agree(self.team, "the weights it starts from", folder_digest(self._weights))
             load_shards(model, self._weights, self._device, self._shards.size(), self._shards.get_local_rank())
         model.sees_always = True
         self._gradients.watch(p for p in model.parameters() if p.requires_grad)

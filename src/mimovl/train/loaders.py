@@ -25,6 +25,7 @@ from mimovl.data import (
 )
 from mimovl.data.lengths import peek_at
 from mimovl.errors import DataError
+from mimovl.store_format import MANIFEST_FILE
 from mimovl.train.config import StageConfig
 from mimovl.types import Sample
 
@@ -109,28 +110,47 @@ def _known_lengths(samples: Samples | SampleFolders, processor: Processor) -> np
 
 
 _COMPARED = 32
-"""First draws by which data are told apart."""
+"""First draws by which data are told apart; as many more, evenly spread, where data says nothing of itself."""
 
 
 def data_digest(samples: Samples | SampleFolders, loaders: Sequence[PackedLoader]) -> str:
-    """Tells data apart by how many samples there are and which are drawn first, for people and machines to compare.
+    """Tells data apart, for people and machines to compare; empty in a process that draws nothing.
 
-    Empty in a process that draws nothing.
+    Compared is what folders say of their files, how many samples there are, and the words and pictures of those that
+    are drawn first.
     """
     if not loaders:
         return ""
+    about = _told(samples)
     draws = list(islice(loaders[0].mixture.stream(), _COMPARED))
-    names = [_name(samples, index) for index in draws]
-    facts = [len(samples), loaders[0].mixture.order, draws, names]
+    spread = range(0, len(samples), max(1, len(samples) // _COMPARED)) if about is None else ()
+    content = [_content(samples, index) for index in (*draws, *spread)]
+    facts = [len(samples), loaders[0].mixture.order, about, draws, content]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    return f"{digest} ({len(samples):,} samples, the first drawn is {names[0]})"
+    return f"{digest} ({len(samples):,} samples, the first drawn is {content[0][0]})"
 
 
-def _name(samples: Samples | SampleFolders, index: int) -> str:
+def _told(samples: Samples | SampleFolders) -> Any:
+    """What the data says of itself without being read: its fingerprint, or its folder's files; None for neither."""
+    if told := getattr(samples, "fingerprint", None):
+        return told
+    folder = getattr(samples, "path", None)
+    if not isinstance(folder, Path):
+        return None
+    if (manifest := folder / MANIFEST_FILE).is_file():
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        return [facts.get(name) for name in ("recipe_hash", "counts", "files")]
+    return sorted([str(path.relative_to(folder)), path.stat().st_size] for path in folder.rglob("*.parquet"))
+
+
+def _content(samples: Samples | SampleFolders, index: int) -> list[str]:
+    """A sample's id, and its words and pictures; these are named by the hashes of their bytes."""
     try:
-        return peek_at(samples, index)[0].id
+        sample = peek_at(samples, index)[0]
     except DataError as error:
-        return f"number {index}, unreadable: {error}"
+        return [f"number {index}, unreadable: {error}"]
+    answers = [getattr(sample, name, "") for name in ("chosen", "rejected", "tie")]
+    return [sample.id, repr((sample.messages, sorted(sample.media), answers))]
 
 
 class DropList:

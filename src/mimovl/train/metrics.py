@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from mimovl.errors import CheckpointError
+from mimovl.train.disk import free_bytes, what_to_do
+
 __all__ = ["Follower", "MetricsLog", "peak_memory_mb"]
 
 
@@ -28,10 +31,13 @@ class MetricsLog:
         path: the file.
         step: lines of later steps are dropped (they will be made again).
         followers: are told what is written.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; says how much room there is.
     """
 
     def __init__(self, path: Path, *, step: int, followers: Iterable[Follower] = ()) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
         kept = []
         # Bytes: only "\n" ends a line here, and a kill may have torn a character.
         for line in path.read_bytes().split(b"\n") if path.is_file() else ():
@@ -41,17 +47,37 @@ class MetricsLog:
             except (ValueError, KeyError, TypeError):
                 break  # a line torn by a kill, and what follows it
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(b"".join(kept))
-        partial.replace(path)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(b"".join(kept))
+            partial.replace(path)
+            # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._refused(error) from None
         self._followers = tuple(followers)
 
     def write(self, **values: Any) -> None:
-        """Append one line; what is not finite is written as null, which JSON has a word for."""
-        self._file.write(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) + "\n")
-        self._file.flush()
+        """Append one line; what is not finite is written as null, which JSON has a word for.
+
+        Raises:
+            CheckpointError: the disk is full or refuses; says how much room there is.
+        """
+        line = json.dumps(_finite(values), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        try:
+            while line:  # a part may be taken, and a full disk show only at the next
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            raise self._refused(error) from None
         for follower in self._followers:
             follower.log(values)
+
+    def _refused(self, error: OSError) -> CheckpointError:
+        reason = error.strerror or str(error)
+        return CheckpointError(
+            f"{self.path}: could not be written ({reason}), {free_bytes(self.path):,} bytes are free; what was saved "
+            f"before is whole: {what_to_do(reason)}"
+        )
 
     def close(self) -> None:
         """Close the file."""

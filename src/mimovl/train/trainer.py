@@ -12,20 +12,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
 from mimovl.data import LoaderState, PackedLoader, Processor, SampleFolders, side_by_side
-from mimovl.errors import Stopped, TrainingError
+from mimovl.errors import CheckpointError, Stopped, TrainingError
 from mimovl.heap import keep_freed_memory
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.team import ALONE, Team
-from mimovl.train.checkpoint import is_finished
+from mimovl.train.checkpoint import drop_points, is_finished
 from mimovl.train.config import StageConfig
 from mimovl.train.distributed import agree
 from mimovl.train.gauges import Gauges, total_norm
@@ -33,6 +33,7 @@ from mimovl.train.loaders import DropList, Samples, data_digest, stage_loaders
 from mimovl.train.loss import Objective, language_model_loss
 from mimovl.train.metrics import MetricsLog, peak_memory_mb
 from mimovl.train.optimizer import Optimizer, learning_rate_factor, set_trainable
+from mimovl.train.same_start import weights_digest
 from mimovl.train.spread import Spread, TeamSpread
 from mimovl.train.trackers import Tracking
 from mimovl.types import PackedBatch
@@ -82,6 +83,20 @@ class _Counters:
     spikes: dict[str, Any] = field(default_factory=dict)
     """What the spike watch remembers."""
 
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any] | None, out: Path) -> _Counters:
+        """As a resume point holds them; from the beginning without one."""
+        if saved is None:
+            return cls()
+        known = {one.name for one in fields(cls)}
+        for names, what in ((known - saved.keys(), "lack"), (saved.keys() - known, "have, unknown to this mimovl,")):
+            if names:
+                raise CheckpointError(
+                    f"{out / 'resume'}: the counters of the newest resume point {what} {', '.join(sorted(names))}; "
+                    "go on with the mimovl that saved it, or delete the point to go on from the one before it, if any"
+                )
+        return cls(**saved)
+
 
 def train_stage(
     model: VisionLanguageModel,
@@ -116,20 +131,26 @@ def train_stage(
         The trained model.
 
     Raises:
-        DataError: the mixture or a sample cannot be used, or the processes disagree on the data.
+        DataError: the mixture or a sample cannot be used, or the processes disagree on the data or the weights.
+        CheckpointError: a resume point cannot be used or saved.
         TrainingError: a loss or gradient is no number, or too high, and the stage's policy says stop.
         MimovlError: a process that reads ahead died; names the sample it was on.
         Stopped: somebody asked a process to end; the stage has been saved.
     """
+    spread = spread or TeamSpread(team)
     if is_finished(out):
+        if spread.team.leads:
+            drop_points(out)
         return load_checkpoint(out / "model")
     keep_freed_memory()
-    spread = spread or TeamSpread(team)
     set_trainable(model, stage.train)
     model = spread.prepare(model.train(), stage)
     trained: dict[str, nn.Module] = {name: part for name, part in model.named_children() if name in stage.train}
     optimizer = spread.optimizer(trained, stage)
-    counters = _Counters(**(spread.checkpoints.resume(out, model, optimizer) or {}))
+    counters = _Counters.restored(spread.checkpoints.resume(out, model, optimizer), out)
+    if spread.team.size > 1:
+        digest = weights_digest(model)
+        agree(spread.team, "where it begins", digest and f"step {counters.step} with weights {digest}")
     loaders = stage_loaders(samples, processor, stage, spread.lanes(stage.packs), counters.loaders, seed=seed)
     if spread.team.size > 1:
         agree(spread.team, "the data", data_digest(samples, loaders))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -91,3 +92,36 @@ def test_which_are_asked_depends_on_the_update_alone_and_survives_a_kill() -> No
     second = BlankedMonitor(BlankedConfig(share=0.1), seed=3, state=json.loads(json.dumps(first.state_dict())))
     assert found + [[one.sample.id for one in second.due(number, groups)] for number in range(4, 9)] == names
     assert len({tuple(one) for one in names if one}) > 1
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_few_pictured_prompts_an_update_are_asked_again_by_their_share_too(count: int) -> None:
+    monitor = BlankedMonitor(BlankedConfig(share=0.5))
+    groups = [group(["a"] * 4, id=str(n)) for n in range(count)]
+    counts = [len(monitor.due(number, groups)) for number in range(1, 201)]
+    assert sum(counts) == 100 * count and max(counts) == count
+
+
+def test_what_is_owed_does_not_grow_without_bound() -> None:
+    groups = [group(["a"] * 4, id=str(n)) for n in range(40)]
+    monitor = BlankedMonitor(BlankedConfig(share=0.1), state={"due": 5000.0})
+    counts = [len(monitor.due(number, groups)) for number in range(1, 21)]
+    assert counts[0] == 40 and sum(counts) <= 48 + 20 * 4
+
+
+def test_where_others_sample_both_sides_are_drawn_with_the_same_numbers() -> None:
+    """A sampler with numbers of its own, as vLLM has: a policy that does not look is found all the same."""
+    engine = Engine(blind(tiny.model(sharp=1)), tiny.processor())
+    groups = rolled(engine)
+    others = [
+        RolloutGroup(replace(one.request, sampling=replace(one.request.sampling, seed=n)), one.rollouts, 0)
+        for n, one in enumerate(groups, start=10**6)
+    ]
+    same = {}
+    for draws in (True, False):
+        monitor = BlankedMonitor(BlankedConfig(share=1.0, least=8))
+        figures = monitor.ask(1, engine, others, RewardRouter(), ALONE, same_draws=draws)
+        same[draws] = figures["blanked_same_by_task"]["counting"]
+        alerts = monitor.look(Update(1, others, {}))
+    assert same[True] < 0.5 and same[False] == 1.0
+    assert alerts and all(one.request.sample.media and len(one.rollouts) == 2 for one in alerts[0].groups)

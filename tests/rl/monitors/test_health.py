@@ -50,3 +50,11 @@ def test_a_gap_over_what_the_numbers_can_hold_is_found() -> None:
 
 def test_rounding_is_healthy() -> None:
     assert not gap(3e-7) and not gap(2e-3, "bfloat16") and not gap(3e-4, limit=1e-3)
+
+
+def test_an_entropy_that_is_no_number_is_passed_over() -> None:
+    values = [2.0, 2.0, math.nan, 2.0, 2.0, *[2.0] * 6, *[0.1] * 6]
+    said = entropies(EntropyMonitor(EntropyConfig(), 4), values)
+    assert said[-1] and not any(said[:12])
+    resumed = EntropyMonitor(EntropyConfig(), 4, {"first": [2.0, math.nan, 2.0, 2.0], "last": [math.inf, 0.1, 0.1]})
+    assert entropies(resumed, [0.1, 0.1])[-1]

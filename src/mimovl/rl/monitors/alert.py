@@ -31,6 +31,8 @@ class Alert:
     value: float
     limit: float
     groups: tuple[RolloutGroup, ...] = ()
+    kind: str = ""
+    """Which of the failures that its monitor knows; empty where it knows one. Each is said for itself."""
 
 
 class Monitor(Protocol):

@@ -2,8 +2,10 @@
 
 The grey picture has the size of the true one (a clip its length), so that prompt and positions are the same; the second
 asking draws with the same seeds. A policy that does not look answers word for word the same; one that looks answers
-something else as soon as the picture decides a token. The prompts wait until there are a few, because one more prompt
-in the engine costs hardly more than none.
+something else as soon as the picture decides a token. Where something else than this process's engine samples the
+rollouts (vLLM servers, a cluster), equal seeds may draw other numbers there: the true pictures are then asked once more
+beside the grey ones. The prompts wait until there are a few, because one more prompt in the engine costs hardly more
+than none.
 """
 
 from __future__ import annotations
@@ -85,9 +87,10 @@ class BlankedMonitor:
         """The requests to ask again after those of update ``number``; the same in every process of a team."""
         with_pictures = [group for group in groups if group.request.sample.media]
         self._asked = []
-        self._due += self.config.share * len(with_pictures)
+        # No more than could be asked at once is owed: what few pictured prompts leave undone is not made up for later.
+        self._due = min(self._due + self.config.share * len(with_pictures), TOGETHER + len(with_pictures))
         count = min(int(self._due), len(with_pictures))
-        if count < TOGETHER and self.config.share < 1:
+        if not count or (count < min(TOGETHER, len(with_pictures)) and self.config.share < 1):
             return []
         self._due -= count
         self._chosen = random.Random(f"{self.seed} {number}").sample(with_pictures, count)
@@ -101,9 +104,25 @@ class BlankedMonitor:
         ]
 
     def ask(
-        self, number: int, engine: Engine, groups: Sequence[RolloutGroup], rewards: Rewards, team: Team
+        self,
+        number: int,
+        engine: Engine,
+        groups: Sequence[RolloutGroup],
+        rewards: Rewards,
+        team: Team,
+        *,
+        same_draws: bool = True,
     ) -> dict[str, Any]:
         """Ask what is due, with the parameters that sampled the groups.
+
+        Args:
+            number: of the update.
+            engine: asks.
+            groups: all that were sampled.
+            rewards: of the answers.
+            team: processes that share the prompts.
+            same_draws: whether ``engine`` sampled the groups too, with which an equal seed draws equal numbers; else
+                the chosen prompts are asked again both with and without their pictures.
 
         Returns:
             By task, the share of answers that stayed the same and the reward that is earned without the picture.
@@ -111,9 +130,16 @@ class BlankedMonitor:
         requests = self.due(number, groups)
         if not requests:
             return {}
+        if not same_draws:
+            requests += [
+                replace(group.request, num_samples=blank.num_samples)
+                for group, blank in zip(self._chosen, requests, strict=True)
+            ]
         mine = team.share(requests)
-        blind = team.merge(reward_groups(mine, engine.generate(mine), rewards, number))
-        self._asked = list(zip(self._chosen, blind, strict=True))
+        answered = team.merge(reward_groups(mine, engine.generate(mine), rewards, number))
+        blind = answered[: len(self._chosen)]
+        true = self._chosen if same_draws else answered[len(self._chosen) :]
+        self._asked = list(zip(true, blind, strict=True))
         same: dict[str, list[float]] = {}
         for group, other in self._asked:
             for rollout, without in zip(group.rollouts, other.rollouts, strict=False):

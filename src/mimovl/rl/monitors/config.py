@@ -39,7 +39,7 @@ class LengthConfig(RecipeModel):
 class CountingConfig(RecipeModel):
     """Answers that say 1, 2, 3, … whatever the picture shows."""
 
-    least: int = Field(default=4, ge=2)
+    least: int = Field(default=3, ge=2)
     """How far an answer must count to be looked at."""
     share: Share = 0.5
     """Share of a task's answers about pictures that count so far, from which on they are compared."""
@@ -48,7 +48,7 @@ class CountingConfig(RecipeModel):
     longest: int = Field(default=50, ge=2)
     """An answer that counts beyond this counts for counting's sake."""
     repeats: int = Field(default=3, ge=2)
-    """So does one that begins again so many times."""
+    """So does one that counts beyond 3 so many times, or to 3 twice as often."""
     endless: Share = 0.1
     """Share of answers that do either, from which on it is an alert."""
 
@@ -90,7 +90,7 @@ class HeldoutConfig(RecipeModel):
     rise: Share = 0.05
     """By how much the training reward must have risen."""
     follow: Share = 0.5
-    """Part of that rise which held-out must be able to have followed (upper end of its 95 % interval)."""
+    """Part of that rise which held-out must be able to have followed (one-sided 95 %, three askings in a row)."""
 
 
 class LanguageConfig(RecipeModel):
@@ -104,7 +104,8 @@ class SpreadConfig(RecipeModel):
     """Groups whose rewards do not differ, and teach nothing."""
 
     stuck: Share = 0.95
-    """Share of a task's groups that all earn the same without being solved, from which on it is an alert."""
+    """Share of a task's groups that all earn the same without being solved, from which on it is an alert; those that
+    are all solved count too, where there are any others."""
     solved: Share = 1.0
     """Share of a task's groups that are all solved, from which on its prompts are spent."""
     least: int = Field(default=24, ge=1)

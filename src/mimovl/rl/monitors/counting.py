@@ -2,7 +2,8 @@
 
 Listing objects one by one is a good thought: "1 top, 2 right, 3 centre" for three objects. It has become a habit when
 most answers of a task list up to the same number although the right answers differ, or when they list far too many
-or begin again and again.
+or begin again and again. Coordinates in brackets count nothing, and the numbers of steps ("1. Look. 2. Compare.") do
+not say how much is seen, unless the answer is the last of them.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ from mimovl.rl.monitors.alert import Alert, Recent, Update, by_task
 from mimovl.rl.monitors.config import CountingConfig
 from mimovl.types import RolloutGroup
 
-__all__ = ["CountingMonitor", "counts_in"]
+__all__ = ["CountingMonitor", "count_of", "counts_in"]
 
 _NUMBER = re.compile(r"(?<![\d.])\d{1,4}(?![\d.]*\d)")
+_BRACKETS = re.compile(r"[(\[{](?!\d{1,4}[)\]}])[^()\[\]{}]*[)\]}]")
+"""Innermost ones, but for those around a number alone: (1) may count, and {3} be an answer."""
+_STEP = re.compile(r"(?:^|[\n.!?:;>])\s{0,9}\d{1,3}[.):]\s{1,9}(?=[^\W\d]|\*)|\bstep\s{1,9}\d{1,3}\b", re.IGNORECASE)
+"""The number of a step: at the start of a line or sentence, before words."""
 LEAST_ANSWERS = 16
 """Answers of a task below which nothing is said."""
 DIFFERENT = 3
 """Right answers that must differ: three prompts of one answer may well have one count."""
+SHORT = 3
+"""A count up to here may well be made a few times in one good thought: of the red ones, of the blue ones."""
 
 
 def counts_in(text: str) -> list[int]:
-    """How far a text counts, each time that it begins with 1, 2 among its whole numbers."""
+    """How far a text counts, each time that it begins with 1, 2 among its whole numbers outside brackets."""
+    text = _BRACKETS.sub(" ", text)
     found: list[int] = []
     expected = 0
     for match in _NUMBER.finditer(text):
@@ -41,6 +49,15 @@ def counts_in(text: str) -> list[int]:
         else:
             expected = -1
     return [end for end in found if end > 1]
+
+
+def count_of(text: str) -> int:
+    """How far a text counts what it sees; 0 where it does not, or numbers its steps only."""
+    whole, plain = max(counts_in(text), default=0), _STEP.sub(" ", text)
+    said = _NUMBER.findall(plain)
+    if plain == text or (said and int(said[-1]) == whole):
+        return whole  # 1. left 2. right → 2
+    return max(counts_in(plain), default=0)
 
 
 class CountingMonitor:
@@ -64,10 +81,15 @@ class CountingMonitor:
             telling: list[tuple[int, RolloutGroup]] = []
             for group in groups:
                 tally["answers"] += len(group.rollouts)
-                counts = [counts_in(rollout.completion.text) for rollout in group.rollouts]
+                texts = [rollout.completion.text for rollout in group.rollouts]
+                counts = [counts_in(text) for text in texts]
                 endless = sum(self._endless(one) for one in counts)
                 tally["endless"] += endless
-                ends = [max(one) for one in counts if one and max(one) >= self.config.least]
+                # Most texts do not count, and their steps need no look.
+                far = [
+                    text for text, one in zip(texts, counts, strict=True) if max(one, default=0) >= self.config.least
+                ]
+                ends = [end for text in far if (end := count_of(text)) >= self.config.least]
                 tally["ends"].update(map(str, ends))
                 if ends:
                     gold = group.request.sample.gold
@@ -79,8 +101,11 @@ class CountingMonitor:
         return alerts
 
     def _endless(self, counts: list[int]) -> bool:
-        again = sum(end >= self.config.least for end in counts)
-        return bool(counts) and (max(counts) > self.config.longest or again >= self.config.repeats)
+        if not counts:
+            return False
+        far = sum(end > max(SHORT, self.config.least - 1) for end in counts)
+        short = sum(end >= SHORT for end in counts)
+        return max(counts) > self.config.longest or far >= self.config.repeats or short >= 2 * self.config.repeats
 
     def _judge(self, task: str, seen: list[dict[str, Any]], examples: tuple[RolloutGroup, ...]) -> list[Alert]:
         answers = sum(one["answers"] for one in seen)
@@ -89,7 +114,7 @@ class CountingMonitor:
         alerts = []
         if (endless := sum(one["endless"] for one in seen) / answers) >= self.config.endless:
             message = f"{endless:.0%} of the answers count 1, 2, 3, … without end or again and again"
-            alerts.append(Alert("counting", task, message, endless, self.config.endless, examples))
+            alerts.append(Alert("counting", task, message, endless, self.config.endless, examples, kind="endless"))
         ends: Counter[str] = Counter()
         for one in seen:
             ends.update(one["ends"])
@@ -99,7 +124,8 @@ class CountingMonitor:
             end, most = ends.most_common(1)[0]
             if most >= self.config.same * counting:
                 message = f"{most / counting:.0%} of the answers that count end at {end}, whatever the picture shows"
-                alerts.append(Alert("counting", task, message, most / counting, self.config.same, examples))
+                share = most / counting
+                alerts.append(Alert("counting", task, message, share, self.config.same, examples, kind="same"))
         return alerts
 
     def state_dict(self) -> dict[str, Any]:

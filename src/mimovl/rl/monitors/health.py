@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,13 +29,13 @@ class EntropyMonitor:
         state = state or {}
         self.config = config
         self.window = window
-        self._first: list[float] = list(state.get("first", []))
-        self._last: list[float] = list(state.get("last", []))
+        self._first: list[float] = list(filter(math.isfinite, state.get("first", [])))
+        self._last: list[float] = list(filter(math.isfinite, state.get("last", [])))
 
     def look(self, update: Update) -> list[Alert]:
         """An alert where too little of the first updates' entropy is left, or next to none."""
         entropy = update.figures.get("entropy")
-        if entropy is None:
+        if entropy is None or not math.isfinite(entropy):  # one such number would make every later mean one
             return []
         if len(self._first) < self.window:
             self._first.append(entropy)

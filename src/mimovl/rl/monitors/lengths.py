@@ -48,7 +48,7 @@ class LengthMonitor:
             if self._cut.full(task) and mean(cuts) >= self.config.cut:
                 message = f"{mean(cuts):.0%} of the answers are cut by the token limit"
                 telling = _sorted(groups, longest=True)
-                alerts.append(Alert("lengths", task, message, mean(cuts), self.config.cut, telling))
+                alerts.append(Alert("lengths", task, message, mean(cuts), self.config.cut, telling, kind="cut"))
         return alerts
 
     def _changed(self, task: str, before: float, last: list[float], groups: list[RolloutGroup]) -> list[Alert]:
@@ -58,10 +58,12 @@ class LengthMonitor:
         told = f"answers took {before:.0f} tokens at first and take {now:.0f} now"
         if now >= self.config.longer * before:
             message = f"{told}: they run away"
-            return [Alert("lengths", task, message, now, self.config.longer * before, _sorted(groups, longest=True))]
+            telling = _sorted(groups, longest=True)
+            return [Alert("lengths", task, message, now, self.config.longer * before, telling, kind="longer")]
         if now <= self.config.shorter * before:
             message = f"{told}: they collapse"
-            return [Alert("lengths", task, message, now, self.config.shorter * before, _sorted(groups, longest=False))]
+            telling = _sorted(groups, longest=False)
+            return [Alert("lengths", task, message, now, self.config.shorter * before, telling, kind="shorter")]
         return []
 
     def state_dict(self) -> dict[str, Any]:

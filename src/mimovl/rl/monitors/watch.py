@@ -46,6 +46,9 @@ class Watch:
         sampling: of the rollouts; held-out prompts are asked likewise.
         heldout: held-out prompts, of which some are asked.
         tasks: those that are trained.
+        thinking: share of a task's prompts asked in thinking mode; a task not named thinks always.
+        budgets: longest rollout of single tasks.
+        min_spread: by how much a group's rewards must differ to teach anything.
         seed: fixes which prompts are asked again.
         writes: whether this process writes files and logs.
         step: updates that were made before; alerts of later ones are forgotten.
@@ -61,6 +64,9 @@ class Watch:
         sampling: SamplingParams,
         heldout: Iterable[Sample] = (),
         tasks: Sequence[str] = (),
+        thinking: Mapping[str, float] | None = None,
+        budgets: Mapping[str, int] | None = None,
+        min_spread: float = 1e-3,
         seed: int = 0,
         writes: bool = True,
         step: int = 0,
@@ -86,22 +92,43 @@ class Watch:
         if config.language:
             self._monitors["language"] = LanguageMonitor(config.language, window, states.get("language"))
         if config.spread:
-            self._monitors["spread"] = SpreadMonitor(config.spread, states.get("spread"))
+            self._monitors["spread"] = SpreadMonitor(config.spread, states.get("spread"), min_spread=min_spread)
         if config.blanked and config.blanked.share:
             self._blanked = BlankedMonitor(config.blanked, seed=seed, state=states.get("blanked"))
             self._monitors["blanked"] = self._blanked
         if config.heldout:
             questions = choose_questions(heldout, tasks, config.heldout.questions)
-            self._heldout = HeldoutMonitor(config.heldout, questions, sampling, states.get("heldout"))
+            if writes:
+                self._say_unasked(questions, tasks)
+            self._heldout = HeldoutMonitor(
+                config.heldout,
+                questions,
+                sampling,
+                states.get("heldout"),
+                thinking=thinking or {},
+                budgets=budgets or {},
+            )
             self._monitors["heldout"] = self._heldout
         self._asked: dict[str, Any] = {}
         self._log = MetricsLog(self._path, step=step) if writes and self._path.is_file() else None
 
-    def ask(self, number: int, engine: Engine, groups: Sequence[RolloutGroup], rewards: Rewards, team: Team) -> None:
-        """Ask again what is due, before update ``number``, with the parameters that sampled its groups."""
+    def ask(
+        self,
+        number: int,
+        engine: Engine,
+        groups: Sequence[RolloutGroup],
+        rewards: Rewards,
+        team: Team,
+        *,
+        same_draws: bool = True,
+    ) -> None:
+        """Ask again what is due, before update ``number``, with the parameters that sampled its groups.
+
+        ``same_draws``: whether ``engine`` has sampled the groups, so that an equal seed draws equal numbers.
+        """
         self._asked = {}
         if self._blanked:
-            self._asked |= self._blanked.ask(number, engine, groups, rewards, team)
+            self._asked |= self._blanked.ask(number, engine, groups, rewards, team, same_draws=same_draws)
         if self._heldout:
             self._asked |= self._heldout.ask(number, engine, rewards, team)
 
@@ -117,13 +144,28 @@ class Watch:
         for alert in fresh:
             self._say(number, alert)
         alerts = [
-            {"monitor": one.monitor, "task": one.task, "message": one.message, "value": one.value, "limit": one.limit}
+            {
+                **{"monitor": one.monitor, "kind": one.kind, "task": one.task, "message": one.message},
+                **{"value": one.value, "limit": one.limit},
+            }
             for one in fresh
         ]
         return {**self._asked, **({"alerts": alerts} if alerts else {})}
 
+    def _say_unasked(self, questions: Sequence[Sample], tasks: Sequence[str]) -> None:
+        """Warn of tasks that the held-out monitor cannot watch."""
+        if missing := sorted(set(tasks) - {sample.task for sample in questions}):
+            LOG.warning(
+                "%s: the held-out monitor asks nothing about %s: there is no held-out sample of it with gold, or more "
+                "tasks (%d) than questions (%d); add what is missing, or leave rl.monitors.heldout out",
+                self._name,
+                ", ".join(missing),
+                len(tasks),
+                len(questions),
+            )
+
     def _is_new(self, number: int, alert: Alert) -> bool:
-        key = f"{alert.monitor} {alert.task}"
+        key = f"{alert.monitor} {alert.task}" + (f" {alert.kind}" if alert.kind else "")
         if key in self._given and number - self._given[key] < self.config.again:
             return False
         self._given[key] = number
@@ -137,6 +179,7 @@ class Watch:
         self._log.write(
             step=number,
             monitor=alert.monitor,
+            kind=alert.kind,
             task=alert.task,
             message=alert.message,
             value=alert.value,
