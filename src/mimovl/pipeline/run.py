@@ -41,7 +41,7 @@ from mimovl.store import Dataset
 from mimovl.team import Team
 from mimovl.train import StageConfig, Tracking, peak_memory_mb, train_stage
 from mimovl.train.blocks import arrange_blocks
-from mimovl.train.checkpoint import is_finished
+from mimovl.train.checkpoint import drop_points, is_finished
 from mimovl.train.checkpoint_distributed import KEPT, DistributedCheckpoints
 from mimovl.train.distributed import Layout, StopRequest, own_device
 from mimovl.train.fsdp import ShardedSpread, needs_sharding
@@ -170,6 +170,8 @@ class Runner:
                         spread=spread,
                         tracking=self.tracking,
                     )
+                elif team.leads:
+                    drop_points(step.folder)  # a kill may have left some behind
             self._heed(stop, title)
             before = step.checkpoint
             if evaluated:
@@ -215,6 +217,8 @@ class Runner:
         with self._timed(step.folder.name, title, finished=finished) as progress, StopRequest() as stop:
             if not finished:
                 self._train_policy(config, step, before, progress, stop)
+            elif self.team.leads:
+                drop_points(step.folder)
         self._heed(stop, title)
 
     def _heed(self, stop: StopRequest, title: str) -> None:
