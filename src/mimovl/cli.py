@@ -6,7 +6,7 @@
     mimovl import voc photos/ --out data                  photos with boxes → samples
     mimovl recipe explain recipes/tiny.yaml               every value, its meaning, where it came from
     mimovl init --vision QWEN --language MIMO --out CKPT  MiMo-VL from its published parts
-    mimovl plan recipes/mimo-vl-7b.yaml --gpus 256        memory, days and cost, before anything starts
+    mimovl plan recipes/mimo-vl-7b.yaml --gpus 128        memory, days and cost, before anything starts
     mimovl logprobs CHECKPOINT --messages chat.json --out scored.json
     mimovl lengths DATASET --checkpoint CHECKPOINT        tokens of every sample, from headers
     mimovl report runs/tiny                               write report.html again

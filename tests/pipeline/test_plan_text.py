@@ -50,7 +50,9 @@ def test_more_than_the_peak_is_called_impossible() -> None:
 
 
 def test_idle_gpus_and_float32_are_pointed_out() -> None:
-    assert "idle        17% of the time: a step has 640 packs for 256 GPUs" in printed("--gpus", "256")
+    assert "idle        17% of the time, and training refuses it: a step has 640 packs for 256 GPUs" in printed(
+        "--gpus", "256"
+    )
     assert "float32, whose peak is 67 TFLOP/s, that of bfloat16 989" in printed(recipe="tiny")
 
 

@@ -256,6 +256,20 @@ def test_a_checkpoint_of_another_shape_is_named(tiny_start: Path, tmp_path: Path
             load_shards(spread_work.empty(tiny_start), tmp_path, torch.device("cpu"), 1, 0)
 
 
+def test_a_head_that_is_not_the_embedding_it_is_tied_to_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    config = tiny.config()
+    save_checkpoint(
+        build_model(replace(config, language=replace(config.language, tie_embeddings=True))), tmp_path / "m"
+    )
+    file = tmp_path / "m" / "model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"] + 1}, file)
+    with pytest.raises(CheckpointError, match="says tie_word_embeddings, but lm_head.weight .* is not"):
+        load_shards(spread_work.empty(tmp_path / "m"), tmp_path / "m", torch.device("cpu"), 1, 0)
+
+
 def test_packs_that_do_not_divide_are_refused_before_anything_is_read() -> None:
     from mimovl.train.distributed import Layout
 

@@ -1,6 +1,6 @@
 """``mimovl plan``: what the stages of a recipe take in memory, time and money, before anyone starts them.
 
-    plan = plan_recipe(load_recipe("recipes/mimo-vl-7b.yaml").recipe, gpus=256, gpu=find_gpu("h200"))
+    plan = plan_recipe(load_recipe("recipes/mimo-vl-7b.yaml").recipe, gpus=128, gpu=find_gpu("h200"))
     print(plan_text(plan))
 
 Speed is not predicted: it follows from the model FLOPs utilisation one states. What is predicted are the FLOPs

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mimovl.pipeline.plan import RunPlan, StagePlan
 from mimovl.plan import PARTS, num_parameters
+from mimovl.train.fsdp import needs_sharding
 
 __all__ = ["plan_text"]
 
@@ -86,9 +87,10 @@ def _stage(entry: StagePlan, plan: RunPlan) -> Iterator[str]:
         peaks = f"{plan.gpu.float32:,.0f} TFLOP/s, that of bfloat16 {plan.gpu.bfloat16:,.0f}"
         yield f"  precision   float32, whose peak is {peaks}; change it with parallel.dtype"
     if entry.idle > 0.01:
+        refused = ", and training refuses it" if needs_sharding(parallel) else ""
         yield (
-            f"  idle        {entry.idle:.0%} of the time: a step has {entry.stage.packs} packs for {plan.gpus} GPUs; "
-            "give more packs, or a number that divides"
+            f"  idle        {entry.idle:.0%} of the time{refused}: a step has {entry.stage.packs} packs for "
+            f"{plan.gpus} GPUs; give more packs, or a number that divides"
         )
     if not entry.fits:
         yield f"  DOES NOT FIT {_gib(plan.gpu.usable * _GIB)}: {_cure(entry, plan)}"

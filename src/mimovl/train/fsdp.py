@@ -25,7 +25,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from mimovl.errors import CheckpointError, DataError
 from mimovl.model import VisionLanguageModel
-from mimovl.model.hf_checkpoint import hf_name, is_ignored, published_name, published_shape
+from mimovl.model.hf_checkpoint import check_tied_head, hf_name, is_ignored, published_name, published_shape
 from mimovl.model.shards import DTYPES, open_shard, stored_tensors
 from mimovl.team import Team
 from mimovl.train.blocks import arrange_blocks
@@ -283,11 +283,13 @@ def load_shards(model: VisionLanguageModel, folder: Path, device: torch.device, 
         shard: number of this one.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown, quantised or of another shape; names it.
+        CheckpointError: a tensor is missing, unknown, quantised or of another shape; names it. Or there is a head that
+            is not the embedding it is said to be tied to.
     """
     config = model.config
     stored = {published_name(name): one for name, one in stored_tensors(folder).items() if not is_ignored(name)}
     if config.language.tie_embeddings:
+        check_tied_head(folder, stored)
         stored.pop("lm_head.weight", None)
     wanted = {hf_name(name): (name, parameter) for name, parameter in model.named_parameters()}
     for names, what in ((wanted.keys() - stored.keys(), "missing"), (stored.keys() - wanted.keys(), "unknown")):
