@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 
 from mimovl.errors import DataError, UsageError
 from mimovl.evaluate import Task, evaluate, read_answers, tasks_for
+from mimovl.generate import RequestError, UnansweredError
 from mimovl.types import Completion, Gold, Outcome, Request, Verdict
 from tests.evaluate.questions import Scripted, always_right, counting, question
 
@@ -221,6 +223,43 @@ def test_a_model_that_loses_answers_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="asked 3 questions for one answer each"):
         evaluate(Losing(), counting(3), None, tmp_path)
+
+
+class Forgetful(Scripted):
+    """Cannot be asked some questions."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(always_right)
+        self.names = names
+
+    def generate(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        answers = super().generate(requests)
+        failures = {
+            place: RequestError(f"sample {request.sample.id}: too long", ticket=place, reason="prompt")
+            for place, request in enumerate(requests)
+            if request.sample.id in self.names
+        }
+        if failures:
+            raise UnansweredError([[] if n in failures else group for n, group in enumerate(answers)], failures)
+        return answers
+
+
+def test_a_question_that_cannot_be_asked_counts_as_wrong_and_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    told = f"2 of 20 questions could not be answered and count as wrong, the first: .*sample c3: too long; {tmp_path}"
+    with pytest.warns(UserWarning, match=told):
+        scores = evaluate(Forgetful("c3"), counting(10), None, tmp_path, chunk_requests=4)
+    assert scores["counting"]["score"] == 0.9 and scores["counting"]["n"] == 10
+    assert scores["counting"]["no_think"]["outcomes"] == {"CORRECT": 9, "NO_ANSWER": 1}
+    line = next(answer for answer in read_answers(tmp_path / "answers.jsonl") if answer["id"] == "c3")
+    assert (line["score"], line["reward"], line["tokens"], line["completion"]) == (0, 0, 0, "")
+    assert (line["finish_reason"], line["rule"]) == ("unanswered", "not answered: sample c3: too long")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [(one["id"], one["mode"]) for one in summary["unanswered"]] == [("c3", "no_think"), ("c3", "thinking")]
+    assert summary["mean_reward"]["score"] == 0.9
+    again = Scripted(always_right)
+    with pytest.warns(UserWarning, match="2 of 20"):
+        assert evaluate(again, counting(10), None, tmp_path) == scores
+    assert not again.chunks
 
 
 def test_tasks_given_leave_other_samples_out(tmp_path: Path) -> None:

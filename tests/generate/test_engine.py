@@ -10,7 +10,7 @@ import torch
 
 from mimovl.data import Processor
 from mimovl.errors import CheckpointError, DataError, UsageError
-from mimovl.generate import Engine
+from mimovl.generate import Engine, UnansweredError
 from mimovl.generate.sequence import Group, RequestError, Running, ending
 from mimovl.model import VisionLanguageModel, load_checkpoint
 from mimovl.types import Completion, Message, Part, Request, Sample, SamplingParams
@@ -529,6 +529,7 @@ def test_a_model_without_a_tokenizer_says_so(model) -> None:
 
 def test_a_long_prompt_beside_short_ones_changes_no_bit_of_theirs(model) -> None:
     """Short sequences are put together apart from a long one, which would have them all padded to its length."""
+    rows.needed()
     short = [text(f"How many {n}?", 2, temperature=1.0, seed=n) for n in range(6)]
     long = text("seven red ones and " * 60, 2, temperature=1.0, seed=9)
     alone = [engine(model).generate([one])[0] for one in (*short, long)]
@@ -537,6 +538,7 @@ def test_a_long_prompt_beside_short_ones_changes_no_bit_of_theirs(model) -> None
 
 def test_a_large_group_beside_single_samples_changes_no_bit_of_theirs(model) -> None:
     """Pages that many samples read are computed apart from those of one."""
+    rows.needed()
     singles = [text("seven red ones and " * 40 + str(n), 1, temperature=1.0, seed=n) for n in range(4)]
     large = text("seven red ones and " * 12, 32, temperature=1.0, seed=9)
     alone = [Engine(model, tiny.processor(), slots=64).generate([one])[0] for one in (*singles, large)]
@@ -663,3 +665,76 @@ def test_control_tokens_between_do_not_hide_a_stop_text(model) -> None:
 def test_a_control_token_is_no_stop_text(model) -> None:
     with pytest.raises(DataError, match=r"stop is '<\|im_start\|>', a control token and no text"):
         engine(model).generate([text("q", stop=("<|im_start|>",))])
+
+
+# ---------------------------------------------------------------- what cannot be answered
+
+
+def test_one_prompt_that_cannot_be_run_is_told_when_all_others_are_answered(model) -> None:
+    asked = sampled(2)
+    expected = said(engine(model).generate(asked))
+    told: list[tuple[int, int]] = []
+    running = engine(model)
+    with pytest.raises(UnansweredError, match=r"sample circle.*exceed the model's 2048 positions") as caught:
+        running.generate(
+            [*asked[:3], text("circle " * 2100, 2), *asked[3:]], on_finish=lambda *counts: told.append(counts)
+        )
+    answers = caught.value.answers
+    assert answers.pop(3) == [] and said(answers) == expected
+    assert list(caught.value.failures) == [3] and caught.value.reason == "prompt"
+    assert told[-1] == (2 * len(asked) + 2, 2 * len(asked) + 2)
+    assert running.idle and kept(running) == (0,) * 5
+
+
+def test_all_groups_that_are_no_numbers_in_one_step_are_named_and_none_goes_on() -> None:
+    sick, word = poisoned()
+    good = text("How many red ones?", 2)
+    [expected] = engine(sick).generate([good])
+    bad = [text(word, 2), text(f"{word} {word}", 1)]
+    with pytest.raises(UnansweredError, match="sample seven: .*; sample seven seven: .* no numbers") as caught:
+        engine(sick, slots=8).generate([bad[0], good, bad[1]])
+    assert caught.value.answers == [[], expected, []] and set(caught.value.failures) == {0, 2}
+
+
+def test_a_request_for_which_there_will_never_be_room_is_given_up_and_nobody_waits_for_ever(model) -> None:
+    running = engine(model, slots=4)
+    ticket = running.submit(text("How many?", 4))
+    running.slots = 2
+    assert running.generate([text("Which one?", 2)])
+    with pytest.raises(RequestError, match=r"sample How many\?: no room for it with 2 free slots") as caught:
+        running.step()
+    assert (caught.value.ticket, caught.value.reason) == (ticket, "room") and running.idle
+
+
+def test_an_interrupt_in_a_decoding_step_is_as_if_it_had_not_been_tried(model, monkeypatch) -> None:
+    asked = sampled(2)[:3]
+    expected = said(engine(model, slots=8).generate(asked))
+    running = engine(model, slots=8)
+    tickets = [running.submit(request) for request in asked]
+    running.step()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "_draw", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            running.step()
+    found = drain(running)
+    assert said([[found[ticket, sample] for sample in range(2)] for ticket in tickets]) == expected
+
+
+def test_numbers_of_numpy_are_taken_for_what_they_are(model) -> None:
+    plainly = text("How many?", 2, temperature=0.5, seed=2**45, top_k=7)
+    numpys = text("How many?", np.int64(2), temperature=np.float32(0.5), seed=np.int64(2**45), top_k=np.int32(7))
+    assert engine(model).generate([numpys]) == engine(model).generate([plainly])
+
+
+def test_the_default_type_of_torch_changes_no_draw(model) -> None:
+    asked = sampled(2)
+    expected = said(engine(model).generate(asked))
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert said(engine(model).generate(asked)) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)

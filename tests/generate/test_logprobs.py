@@ -262,3 +262,19 @@ def test_logits_of_a_few_rows_at_a_time_give_the_same(folder: Path, monkeypatch)
     monkeypatch.setattr("mimovl.generate.logprobs.ROWS", 7)
     tokens, logprobs = token_logprobs(tiny.model(sharp=8), tiny.processor(), messages, media)
     assert tokens == whole[0] and logprobs == pytest.approx(whole[1], abs=1e-6)
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left_there(folder: Path, tiny_start: Path) -> None:
+    file = written(folder, CONVERSATION)
+    with pytest.raises(UsageError, match="--out is a folder; name a file"):
+        score_messages(tiny_start, file, folder / "media")
+    with pytest.raises(UsageError, match=r"scored\.json: cannot be written"):
+        score_messages(tiny_start, file, file / "scored.json")
+    link = folder / "link.json"
+    link.hardlink_to(file)
+    with pytest.raises(UsageError, match="--out is the file of the messages"):
+        score_messages(tiny_start, file, link)
+    link.unlink()
+    score_messages(tiny_start, file, folder / "scored.json")
+    assert sorted(path.name for path in folder.glob("*.json*")) == ["messages.json", "scored.json"]
+    assert not list(folder.glob(".*"))

@@ -172,6 +172,21 @@ def test_a_block_table_gives_the_same(layer: int) -> None:
         assert torch.allclose(mixed[row], story.expected(layer, row, q[row], k[row], v[row]), atol=2e-6), row
 
 
+def test_what_no_sequence_sees_may_be_no_number_in_a_block_table() -> None:
+    """The page where padding writes keeps what older parameters gave, and fills up the table of short sequences."""
+    one = pool()
+    [spare] = one.take(1)
+    story = Story(one, one)
+    story.add(8, [0], 1000)
+    table = torch.tensor([[*story.running[0].group.pages, *story.running[0].own, spare]], dtype=torch.int32)
+    lengths = torch.tensor([8], dtype=torch.int32)
+    q, k, v = one_token(1)
+    expected = TableAttention(one, table, lengths)(0, q, k, v)
+    for stored in (one.keys, one.values):
+        stored[:, spare] = float("nan")
+    assert torch.equal(TableAttention(one, table, lengths)(0, q, k, v), expected) and expected.isfinite().all()
+
+
 def test_the_prefill_keeps_keys_and_values_and_changes_nothing() -> None:
     inner = PackedAttention(Segments(torch.tensor([0, 4, 9])), causal=True)
     recording = RecordingAttention(inner)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -162,3 +163,12 @@ def test_the_likeliest_is_always_within_the_top_p() -> None:
 def test_settings_of_another_type_are_named(field: str, value: object, wanted: str) -> None:
     with pytest.raises(DataError, match=f"sample s: {field} is .*; it must be {wanted}"):
         check_sampling(SamplingParams(**{field: value}), "sample s")
+
+
+def test_numbers_of_other_kinds_become_pythons_own() -> None:
+    given = SamplingParams(np.float32(0.5), np.float64(1), np.int32(7), np.uint64(2**63), np.int8(3))
+    checked = check_sampling(given, "sample s")
+    assert checked == SamplingParams(0.5, 1.0, 7, 2**63, 3)
+    assert [type(value) for value in (checked.temperature, checked.max_tokens, checked.seed)] == [float, int, int]
+    plain = SamplingParams(1, 1, 5)  # type: ignore[arg-type]
+    assert check_sampling(plain, "sample s") is plain

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mimovl.generate import Engine, TeamEngine
+from mimovl.generate import Engine, TeamEngine, UnansweredError
 from mimovl.team import ALONE, Team
-from mimovl.types import Request, SamplingParams
+from mimovl.types import Request, Sample, SamplingParams
 from tests import tiny
 
 
@@ -74,3 +74,23 @@ def test_a_team_of_one_is_the_engine_itself() -> None:
         [c.tokens for c in group] for group in alone().generate(asked)
     ]
     team.close()
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_question_nobody_can_answer_costs_no_other_whoever_had_it(place: int) -> None:
+    """Of two processes the leader has the even places."""
+    asked = requests(5)
+    expected = [[completion.tokens for completion in group] for group in alone().generate(asked)]
+    asked.insert(place, Request(Sample("empty", ())))
+    barrier, board = threading.Barrier(2), {}
+    teams = [Together(rank, 2, barrier, board) for rank in range(2)]
+    server = threading.Thread(target=TeamEngine(alone(), teams[1]).serve)
+    server.start()
+    leader = TeamEngine(alone(), teams[0])
+    with pytest.raises(UnansweredError, match="sample empty") as caught:
+        leader.generate(asked)
+    leader.close()
+    server.join(timeout=60)
+    assert not server.is_alive() and list(caught.value.failures) == [place]
+    answers = [[completion.tokens for completion in group] for group in caught.value.answers]
+    assert answers.pop(place) == [] and answers == expected

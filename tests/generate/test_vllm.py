@@ -126,7 +126,7 @@ def test_what_no_server_should_be_asked_is_refused_by_name(failing, tmp_path) ->
     clip = tiny.samples("world/clip", 1)[0]
     with pytest.raises(DataError, match=f"sample {clip.id}: it shows a clip"):
         engine.submit(Request(clip))
-    with pytest.raises(DataError, match="5 samples are asked for, there are 4 slots"):
+    with pytest.raises(DataError, match="5 samples are asked for, the engine has 4 slots"):
         engine.submit(Request(requests(1)[0].sample, num_samples=5))
     long = Request(Sample("long", (small.user("circle " * 3000),)), SamplingParams(max_tokens=2))
     engine.submit(long)

@@ -48,3 +48,11 @@ def test_a_budget_is_of_a_known_task_and_within_the_longest_rollout() -> None:
         RLConfig.model_validate({**GOOD, "budgets": {"grounding": 32}})
     with pytest.raises(ValidationError, match="budgets gives task counting 300 tokens, more than max_tokens 192"):
         RLConfig.model_validate({**GOOD, "budgets": {"counting": 300}})
+
+
+def test_vllm_servers_are_asked_at_temperature_1_only() -> None:
+    """At another one they tell log-probabilities of another distribution than the policy's own."""
+    rollout = {"servers": ["http://node1:8000"]}
+    assert RLConfig.model_validate({**GOOD, "rollout": rollout}).rollout.servers
+    with pytest.raises(ValidationError, match="temperature is 0.7, but vLLM servers .* at temperature 1 only; set it"):
+        RLConfig.model_validate({**GOOD, "rollout": rollout, "temperature": 0.7})

@@ -6,12 +6,16 @@
 
 Greedy (MiMo-VL §4.1), or sampled where a temperature is given. Questions go to the model in large chunks, in the order
 given, so that an engine with continuous batching stays full and questions about one picture stay together.
+
+A question that the model cannot be asked (its prompt is longer than the context, its picture cannot be read) or cannot
+answer (its logits are no numbers) counts as wrong: its line says why, summary.json lists it and a warning names it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +25,16 @@ from mimovl.evaluate.answers import Answer, AnswerLog, as_json, write_json
 from mimovl.evaluate.scoring import headline_answers, mean_reward, score_answers
 from mimovl.evaluate.task import MODES, Mode, Task
 from mimovl.evaluate.tasks import tasks_for
+from mimovl.generate import RequestError, UnansweredError
 from mimovl.reward import RewardRouter
-from mimovl.types import Completion, Generate, Request, Sample, SamplingParams
+from mimovl.types import Completion, Generate, Outcome, Request, Sample, SamplingParams, Verdict
 
 __all__ = ["Progress", "evaluate"]
 
 CHUNK_REQUESTS = 512
+
+UNANSWERED = "unanswered"
+"""The finish_reason of a question that the model could not be asked, or whose answer is no number."""
 
 Progress = Callable[[int, int, str], None]
 """Called after each chunk with (questions answered, questions in all, mode)."""
@@ -87,14 +95,10 @@ def evaluate(
         rest = [(sample, task) for sample, task in questions if not _answered(log, sample, task, mode)]
         for start in range(0, len(rest), chunk_requests):
             chunk = rest[start : start + chunk_requests]
-            completions = generate.generate([_request(sample, task, mode, seed, temperature) for sample, task in chunk])
-            if len(completions) != len(chunk) or not all(len(group) == 1 for group in completions):
-                raise UsageError(
-                    f"asked {len(chunk)} questions for one answer each, got {[*map(len, completions)][:20]}"
-                )
+            answers = _ask(generate, [_request(sample, task, mode, seed, temperature) for sample, task in chunk])
             log.append(
-                _answer(sample, task, mode, group[0], router)
-                for (sample, task), group in zip(chunk, completions, strict=True)
+                _answer(sample, task, mode, answer, router)
+                for (sample, task), answer in zip(chunk, answers, strict=True)
             )
             num_done += len(chunk)
             if progress:
@@ -156,14 +160,31 @@ def _request(sample: Sample, task: Task, mode: Mode, seed: int, temperature: flo
     return Request(sample, sampling, num_samples=1, thinking=mode == "thinking")
 
 
-def _answer(sample: Sample, task: Task, mode: Mode, completion: Completion, router: RewardRouter) -> Answer:
+def _ask(generate: Generate, requests: Sequence[Request]) -> list[Completion | RequestError]:
+    """What was answered to each question, or why nothing was."""
+    failures: Mapping[int, RequestError] = {}
+    try:
+        groups = generate.generate(requests)
+    except UnansweredError as error:
+        groups, failures = error.answers, error.failures
+    sizes = [len(group) for place, group in enumerate(groups) if place not in failures]
+    if len(groups) != len(requests) or any(size != 1 for size in sizes):
+        raise UsageError(f"asked {len(requests)} questions for one answer each, got {[*map(len, groups)][:20]}")
+    return [failures[place] if place in failures else group[0] for place, group in enumerate(groups)]
+
+
+def _answer(sample: Sample, task: Task, mode: Mode, answer: Completion | RequestError, router: RewardRouter) -> Answer:
     gold = sample.gold
+    failed = isinstance(answer, RequestError)
+    completion = Completion("", "cancelled") if isinstance(answer, RequestError) else answer
     try:
         verdict = task.judge(sample, completion)
         extras = {} if gold is None else {extra.name: extra.measure(gold, completion.text) for extra in task.extras}
     except DataError as error:
         raise DataError(f"sample {sample.id!r} of task {task.name!r}: {error}") from error
     reward = router.score(sample, completion).score if gold is not None else verdict.score
+    if failed:
+        verdict, reward = Verdict(0.0, Outcome.NO_ANSWER, rule=f"not answered: {answer}"), 0.0
     media = [part.media for message in sample.messages for part in message.content if part.type != "text"]
     first = sample.media[media[0]] if media and media[0] in sample.media else None
     return {
@@ -183,7 +204,7 @@ def _answer(sample: Sample, task: Task, mode: Mode, completion: Completion, rout
         "outcome": str(verdict.outcome),
         "rule": verdict.rule,
         "tokens": len(completion.tokens),
-        "finish_reason": completion.finish_reason,
+        "finish_reason": UNANSWERED if failed else completion.finish_reason,
         "cluster": _cluster(sample.meta, media, sample.id),
         "extra": {name: list(value) for name, value in extras.items() if value is not None},
     }
@@ -206,5 +227,12 @@ def _write_scores(
         "tokens": sum(answer["tokens"] for answer in answers),
         "mean_reward": mean_reward(headline_answers(answers, scores), seed=seed),
     }
+    if unanswered := [answer for answer in answers if answer.get("finish_reason") == UNANSWERED]:
+        summary["unanswered"] = [{name: answer[name] for name in ("id", "mode", "rule")} for answer in unanswered]
+        warnings.warn(
+            f"{len(unanswered)} of {len(answers)} questions could not be answered and count as wrong, the first: "
+            f"{unanswered[0]['rule']}; {out_dir / 'summary.json'} names all",
+            stacklevel=3,
+        )
     write_json(out_dir / "summary.json", summary)
     return scores

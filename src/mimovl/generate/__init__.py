@@ -2,6 +2,7 @@
 
 from mimovl.generate.backend import RolloutEngine
 from mimovl.generate.engine import Engine
+from mimovl.generate.gathering import UnansweredError
 from mimovl.generate.logprobs import read_messages, score_messages, token_logprobs
 from mimovl.generate.sequence import Finished, RequestError
 from mimovl.generate.team_engine import TeamEngine
@@ -12,6 +13,7 @@ __all__ = [
     "RequestError",
     "RolloutEngine",
     "TeamEngine",
+    "UnansweredError",
     "read_messages",
     "score_messages",
     "token_logprobs",

@@ -7,30 +7,31 @@
 Waiting prompts are prefilled together as one packed forward, every picture encoded once and every prompt computed
 once for all samples of its group; running sequences decode one token a step, and what frees is refilled at
 once. No weights are copied: the model given is the model asked, and the log-probabilities recorded are those the
-trainer will compute again. On the CPU a completion is a function of its request alone, to the bit: every row is
-computed the same way whatever runs beside it (docs/decisions/0017-decoding-over-pages.md).
+trainer will compute again. On the CPU, with torch on one thread, a completion is a function of its request alone, to
+the bit: every row is computed the same way whatever runs beside it (docs/decisions/0017-decoding-over-pages.md).
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 
 from mimovl.data import Encoded, Processor
 from mimovl.errors import DataError
-from mimovl.generate.admission import check_place, check_request, longest
+from mimovl.generate.admission import check_engine, check_place, check_request, longest
 from mimovl.generate.block_decoder import BlockDecoder
+from mimovl.generate.gathering import Gathering
 from mimovl.generate.moving import MovedGroup, check_room, compact, pack_up, settle
 from mimovl.generate.page_pool import PagePool
 from mimovl.generate.paged_attention import MIN_ROWS, PageAttention
 from mimovl.generate.prefill import Prefill, encode_request
 from mimovl.generate.prompts import Prompt, as_requests
-from mimovl.generate.sampling import draw_tokens, forbid
-from mimovl.generate.sequence import Finished, Group, RequestError, Running, completion, ending, uniforms
+from mimovl.generate.sampling import forbid
+from mimovl.generate.sequence import Finished, Group, RequestError, Running, completion, draw_next, ending, uniforms
 from mimovl.model import VisionLanguageModel
 from mimovl.types import Completion, Request, SamplingParams
 
@@ -51,6 +52,7 @@ class Engine:
 
     Raises:
         CheckpointError: no processor is given and the model carries none.
+        UsageError: ``model`` is no model, or a number is none or below 1.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Engine:
         page_tokens: int | None = None,
         cache_tokens: int | None = None,
     ) -> None:
+        check_engine(model, slots=slots, page_tokens=page_tokens, cache_tokens=cache_tokens)
         self.model = model
         self.processor = processor or Processor.from_files(
             model.side_files, model.config, where="the model's own files"
@@ -85,7 +88,7 @@ class Engine:
         self._running: list[Running] = []
         self._done: list[Finished] = []
         self._failed: deque[RequestError] = deque()
-        """Of requests that somebody else is to hear of."""
+        """Of requests that were given up, until whoever asked hears of it."""
         self._reserved = 0
         self._tickets = 0
         self._next: tuple[int, Encoded] | None = None
@@ -109,38 +112,37 @@ class Engine:
             on_finish: called with (samples finished, samples asked for) as they finish.
 
         Raises:
-            DataError: a request asks for more samples than there are slots, or for none; a prompt with its
-                ``max_tokens`` is longer than the model's context or the cache, or cannot be encoded.
+            DataError: a request asks for more samples than there are slots, or its sampling means nothing; none runs.
+            UnansweredError: a prompt with its ``max_tokens`` is longer than the model's context or the cache, or cannot
+                be encoded, or what follows one is no number; raised when all others are answered, with their answers.
             UsageError: something that is no prompt.
         """
-        requests = as_requests(prompts, sampling, num_samples)
-        results: list[list[Completion | None]] = [[None] * request.num_samples for request in requests]
-        places: dict[int, int] = {}
-        total, finished = sum(map(len, results)), 0
+        asked = as_requests(prompts, sampling, num_samples)
+        requests = [check_request(request, self.slots, self.processor.tokenizer) for request in asked]
+        found = Gathering(requests)
         others: list[Finished] = []
         training = self.model.training
         self.model.eval()
         try:
-            for place, request in enumerate(requests):
-                places[self.submit(request)] = place
-            while finished < total:
-                for done in self._stepped(places):
-                    if done.ticket not in places:
-                        others.append(done)
-                        continue
-                    results[places[done.ticket]][done.sample] = done.completion
-                    finished += 1
+            for request in requests:
+                found.asked(self.submit(request))
+            while found.finished < found.total:
+                self._work()
+                done, self._done = self._done, []
+                others += [one for one in done if not found.take(one)]
+                self._failed = deque(error for error in self._failed if not found.fail(error))
                 if on_finish:
-                    on_finish(finished, total)
+                    on_finish(found.finished, found.total)
         except BaseException:
-            for ticket in places:
+            for ticket in found.tickets:
                 self.cancel(ticket)
-            self._done = [done for done in self._done if done.ticket not in places]
+            self._done = [one for one in self._done if one.ticket not in found.tickets]
+            self._failed = deque(error for error in self._failed if error.ticket not in found.tickets)
             raise
         finally:
             self.model.train(training)
             self._done = others + self._done
-        return [[completion for completion in group if completion is not None] for group in results]
+        return found.answers()
 
     # ------------------------------------------------------------ as they come
 
@@ -155,7 +157,7 @@ class Engine:
         Raises:
             DataError: it asks for more samples than there are slots, or for none, or for no token.
         """
-        check_request(request, self.slots, self.processor.tokenizer)
+        request = check_request(request, self.slots, self.processor.tokenizer)
         self._prefill.expect(request)
         self._tickets += 1
         self._waiting.append((self._tickets, request))
@@ -223,52 +225,60 @@ class Engine:
                 go on with the next call.
             UsageError: the model has changed its type or device.
         """
+        if not self._failed:
+            self._work()
         if self._failed:
             raise self._failed.popleft()
-        return self._stepped()
+        done, self._done = self._done, []
+        return done
 
-    def _stepped(self, mine: Container[int] | None = None) -> list[Finished]:
-        """A step; the failure of a ticket that is none of ``mine`` is kept for whoever asked for it."""
+    def _work(self) -> None:
+        """A step; what is done and what was given up is kept for whoever asked for it."""
         check_place(self.model, self._own)
         if training := self.model.training:
             self.model.eval()
         try:
             with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
                 self._advance()
-        except RequestError as error:
-            if mine is None or error.ticket in mine:
-                raise
-            self._failed.append(error)
         finally:
             if training:
                 self.model.train()
-        done, self._done = self._done, []
-        return done
 
     def _advance(self) -> None:
-        room = self.slots - len(self._running)
-        due = self._waiting and (not self._running or room >= max(self._waiting[0][1].num_samples, self.slots // 8))
+        room, waiting = self.slots - len(self._running), len(self._waiting)
+        due = waiting and (not self._running or room >= max(self._waiting[0][1].num_samples, self.slots // 8))
         if fresh := self._admit(room) if due else []:
             self._running += fresh
         elif self._running:
             self._decode()
-        lost: Group | None = None
+        elif waiting and len(self._waiting) == waiting:  # it would wait for ever
+            free = f"{self.slots} free slots and {self._reserved} pages reserved"
+            self._refuse(f"sample {self._waiting[0][1].sample.id}: no room for it with {free}", "room")
+        lost: dict[int, Group] = {}
         for place in range(len(self._running) - 1, -1, -1):
             sequence = self._running[place]
             if not math.isfinite(sequence.logprobs[-1]):
-                lost = sequence.group
+                lost[sequence.group.ticket] = sequence.group
             elif reason := ending(sequence, self.processor.tokenizer, self.stop_ids):
                 self._finish(place, reason)
-        if lost:
-            self._give_up(lost)
+        for group in lost.values():
+            self._give_up(group)
 
     def _give_up(self, group: Group) -> None:
         """Take a group out whose logits are no numbers: what follows them means nothing."""
         for place in range(len(self._running) - 1, -1, -1):
             if self._running[place].group is group:
                 self._remove(place)
+        self._done = [done for done in self._done if done.ticket != group.ticket]
         story = f"sample {group.request.sample.id}: the model's logits are no numbers (NaN); look at its parameters"
-        raise RequestError(story, ticket=group.ticket, reason="not-a-number")
+        self._failed.append(RequestError(story, ticket=group.ticket, reason="not-a-number"))
+
+    def _refuse(self, story: str, reason: str, cause: DataError | None = None) -> None:
+        """Give up the request that waits first."""
+        ticket, request = self._waiting.popleft()
+        self._prefill.forget(request)
+        self._failed.append(RequestError(story, ticket=ticket, reason=reason))
+        self._failed[-1].__cause__ = cause
 
     # ------------------------------------------------------------ prefill
 
@@ -307,9 +317,8 @@ class Engine:
                 encoded = self._next[1]
                 pages = longest(encoded.num_tokens, request, request.num_samples, size, self.cache_tokens)
             except DataError as error:
-                self._waiting.popleft()
-                self._prefill.forget(request)
-                raise RequestError(str(error), ticket=ticket, reason="prompt") from error
+                self._refuse(str(error), "prompt", error)
+                continue
             if self.cache_tokens is not None and (self._reserved + pages) * size > self.cache_tokens:
                 break
             self._waiting.popleft()
@@ -361,23 +370,15 @@ class Engine:
             attention = PageAttention(self._shared, self._own, running, rows, heads)
             hidden = language(language.embed_tokens(last), position, attention)
             logits = self.model.logits(hidden)[: len(running)]
+        self._draw(logits, running)
         for sequence in running:
             sequence.position += 1
             sequence.own_length += 1
-        self._draw(logits, running)
 
     def _draw(self, logits: torch.Tensor, sequences: Sequence[Running]) -> None:
         """Next tokens and their log-probabilities."""
-        uniform = [float(one.uniform[len(one.tokens)]) if len(one.uniform) else 0.0 for one in sequences]
-        tokens, logprobs = draw_tokens(
-            forbid(logits, self.forbidden),
-            torch.tensor(uniform, device=logits.device),
-            [sequence.group.request.sampling for sequence in sequences],
-        )
+        draw_next(forbid(logits, self.forbidden), sequences)
         self.tokens_generated += len(sequences)
-        for sequence, token, logprob in zip(sequences, tokens.tolist(), logprobs.tolist(), strict=True):
-            sequence.tokens.append(token)
-            sequence.logprobs.append(logprob)
 
     def _finish(self, place: int, reason: Literal["stop", "length", "cancelled"]) -> None:
         """Report a sequence that has ended."""

@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import torch
 
+from mimovl.atomic import sync
 from mimovl.data import Processor, collate, image_size
 from mimovl.errors import DataError, UsageError
 from mimovl.model import VisionLanguageModel, load_checkpoint
@@ -34,11 +36,14 @@ def score_messages(checkpoint: str | Path, messages: str | Path, out: str | Path
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded.
-        UsageError: the messages file cannot be read, or ``out`` is that very file.
+        UsageError: the messages file cannot be read, or ``out`` is that very file, or cannot be written.
         DataError: a message or its media cannot be used, or they are longer than the model's context.
     """
-    if Path(out).resolve() == Path(messages).resolve():
+    file = Path(out)
+    if file.exists() and Path(messages).exists() and file.samefile(messages):
         raise UsageError(f"{out}: --out is the file of the messages, which would be lost; choose another")
+    if file.is_dir():
+        raise UsageError(f"{out}: --out is a folder; name a file")
     conversation, media = read_messages(messages)
     model = load_checkpoint(checkpoint)
     processor = Processor.load(checkpoint)
@@ -48,11 +53,16 @@ def score_messages(checkpoint: str | Path, messages: str | Path, out: str | Path
         "texts": [processor.tokenizer.decode([token], keep_special=True) for token in tokens],
         "logprobs": [None, *logprobs],
     }
-    file = Path(out)
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+        sync(partial)
+        partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise UsageError(f"{file}: cannot be written ({error.strerror})") from None
     return result
 
 

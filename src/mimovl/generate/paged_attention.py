@@ -228,8 +228,12 @@ def _gathered(
     q_BHD: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, table: torch.Tensor, lengths: torch.Tensor
 ) -> torch.Tensor:
     """What ``paged_kernel.paged_attention`` computes, the plain way."""
-    k, v = (stored[table.long()].flatten(1, 2).transpose(1, 2) for stored in (keys, values))
-    seen = torch.arange(k.shape[2], device=table.device) < lengths[:, None]
+    seen = torch.arange(table.shape[1] * keys.shape[1], device=table.device) < lengths[:, None]
+    # What lies behind has weight zero, but zero times what is no number is none either.
+    k, v = (
+        stored[table.long()].flatten(1, 2).masked_fill(~seen[:, :, None, None], 0.0).transpose(1, 2)
+        for stored in (keys, values)
+    )
     q = q_BHD.view(len(q_BHD), k.shape[1], -1, q_BHD.shape[-1])
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None, None, :]).flatten(1, 2)
 

@@ -9,32 +9,55 @@ Legend: B sequences, V vocabulary.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
 
 import torch
 
 from mimovl.errors import DataError
 from mimovl.types import SamplingParams
 
-__all__ = ["check_sampling", "draw_tokens", "forbid"]
+__all__ = ["check_sampling", "draw_tokens", "forbid", "whole"]
 
 COLDEST, HOTTEST = 1e-6, 1e6
 """Temperatures below the one are greedy, those above the other are it."""
 
 
-def check_sampling(sampling: SamplingParams, name: str) -> None:
-    """Refuse settings that mean nothing.
+def whole(value: object) -> int | None:
+    """A whole number of whatever kind (numpy's too) as Python's own; None for anything else, truth values included."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def check_sampling(sampling: SamplingParams, name: str) -> SamplingParams:
+    """The settings, in numbers of Python's own; those that mean nothing are refused.
 
     Raises:
         DataError: names the request, the field and its value.
     """
+    given: object = sampling
+    if not isinstance(given, SamplingParams):
+        raise DataError(f"{name}: sampling is of type {type(sampling).__name__}; give SamplingParams")
+    changed: dict[str, int | float] = {}
     for field, kind in (("max_tokens", int), ("top_k", int), ("seed", int), ("temperature", float), ("top_p", float)):
         value: object = getattr(sampling, field)
-        if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+        if type(value) is int or type(value) is kind:
+            continue
+        number: int | float | None = whole(value)
+        if kind is float and isinstance(value, Real) and not isinstance(value, bool):
+            number = float(value)
+        if number is None:
             wanted = "a whole number" if kind is int else "a number"
-            raise DataError(
-                f"{name}: {field} is {value!r} ({type(value).__name__}); it must be {wanted} of Python's own"
-            )
+            raise DataError(f"{name}: {field} is {value!r} ({type(value).__name__}); it must be {wanted}")
+        changed[field] = number
+    if changed:
+        sampling = replace(sampling, **changed)  # type: ignore[arg-type]
     if sampling.max_tokens < 1:
         raise DataError(f"{name}: max_tokens is {sampling.max_tokens}; it must be at least 1")
     if not 0 <= sampling.temperature < math.inf:
@@ -46,6 +69,7 @@ def check_sampling(sampling: SamplingParams, name: str) -> None:
     stop: object = sampling.stop
     if not isinstance(stop, tuple | list) or not all(isinstance(text, str) and text for text in stop):
         raise DataError(f"{name}: stop is {sampling.stop!r}; it must be a tuple of texts, none of them empty")
+    return sampling
 
 
 def forbid(logits: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
@@ -73,12 +97,12 @@ def draw_tokens(
     # Logits divided by less would leave the range of float32; so would zero times a temperature beyond it.
     temperature = [0.0 if one.temperature < COLDEST else min(one.temperature, HOTTEST) for one in sampling]
     if any(value > 0 for value in temperature):
-        heat = torch.tensor([value or 1.0 for value in temperature], device=device)
+        heat = torch.tensor([value or 1.0 for value in temperature], dtype=torch.float32, device=device)
         probabilities = (logits_BV / heat[:, None]).softmax(-1)
         choosy = [row for row, settings in enumerate(sampling) if settings.top_p < 1 or settings.top_k]
         if choosy:
             rows = torch.tensor(choosy, device=device)
-            top_p = torch.tensor([sampling[row].top_p for row in choosy], device=device)
+            top_p = torch.tensor([sampling[row].top_p for row in choosy], dtype=torch.float32, device=device)
             top_k = torch.tensor([sampling[row].top_k or logits_BV.shape[-1] for row in choosy], device=device)
             probabilities = probabilities.index_copy(0, rows, _likeliest(probabilities[rows], top_p, top_k))
         cumulative = probabilities.double().cumsum(-1)

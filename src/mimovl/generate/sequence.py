@@ -12,9 +12,20 @@ import torch
 
 from mimovl.data import Tokenizer
 from mimovl.errors import DataError
+from mimovl.generate.sampling import draw_tokens
 from mimovl.types import Completion, Request
 
-__all__ = ["Finished", "Group", "RequestError", "Running", "completion", "ending", "uniforms", "until_stop"]
+__all__ = [
+    "Finished",
+    "Group",
+    "RequestError",
+    "Running",
+    "completion",
+    "draw_next",
+    "ending",
+    "uniforms",
+    "until_stop",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,24 @@ def uniforms(request: Request, sample: int) -> np.ndarray:
     generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + sample) % 2**63)
     drawn: np.ndarray = torch.rand(sampling.max_tokens, generator=generator, dtype=torch.float32).numpy()
     return drawn
+
+
+def draw_next(logits_BV: torch.Tensor, sequences: Sequence[Running]) -> None:
+    """Draw the next token of each sequence and record it with its log-probability.
+
+    Args:
+        logits_BV: with forbidden tokens at minus infinity, float32.
+        sequences: one a row.
+    """
+    uniform = [float(one.uniform[len(one.tokens)]) if len(one.uniform) else 0.0 for one in sequences]
+    tokens, logprobs = draw_tokens(
+        logits_BV,
+        torch.tensor(uniform, dtype=torch.float32, device=logits_BV.device),
+        [sequence.group.request.sampling for sequence in sequences],
+    )
+    for sequence, token, logprob in zip(sequences, tokens.tolist(), logprobs.tolist(), strict=True):
+        sequence.tokens.append(token)
+        sequence.logprobs.append(logprob)
 
 
 def ending(sequence: Running, tokenizer: Tokenizer, stop_ids: set[int]) -> Literal["stop", "length"] | None:

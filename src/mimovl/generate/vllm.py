@@ -31,8 +31,8 @@ from typing import Any, Literal
 from mimovl.data import Processor
 from mimovl.data.chat_template import ask_without_thinking
 from mimovl.errors import DataError, UsageError
+from mimovl.generate.admission import check_request
 from mimovl.generate.prefill import encode_request
-from mimovl.generate.sampling import check_sampling
 from mimovl.generate.sequence import Finished, RequestError, until_stop
 from mimovl.model import VisionLanguageModel, save_checkpoint
 from mimovl.types import Completion, Media, Request
@@ -127,7 +127,7 @@ class VLLMEngine:
             DataError: its sampling means nothing, it asks for more samples than there are slots, or shows a clip.
         """
         name = f"sample {request.sample.id}"
-        check_sampling(request.sampling, name)
+        request = check_request(request, self.slots, self.processor.tokenizer)
         sampling = request.sampling
         if sampling.temperature not in (0, 1) or sampling.top_p < 1 or sampling.top_k:
             raise DataError(
@@ -135,8 +135,6 @@ class VLLMEngine:
                 "vLLM server would tell log-probabilities of another distribution than the policy's own; use "
                 "temperature 1, top_p 1 and top_k 0, or the embedded engine"
             )
-        if not 1 <= request.num_samples <= self.slots:
-            raise DataError(f"{name}: {request.num_samples} samples are asked for, there are {self.slots} slots")
         if any(media.kind != "image" for media in request.sample.media.values()):
             raise DataError(f"{name}: it shows a clip, and clips are not sent to vLLM; use the embedded engine for it")
         self._tickets += 1
