@@ -52,9 +52,9 @@ class PagePool:
         pages = [heapq.heappop(self._free) for _ in range(count)]
         for page in pages:
             self._taken[page] = True
-        if pages:
-            self.keys[:, pages] = 0
-            self.values[:, pages] = 0
+        for page in pages:
+            self.keys[:, page].zero_()
+            self.values[:, page].zero_()
         self.used += count
         self.high = max(self.high, *(page + 1 for page in pages)) if pages else self.high
         return pages

@@ -173,6 +173,8 @@ def _readers(groups: Sequence[tuple[np.ndarray, list[int]]], high: int, unit: in
     if not groups:
         return []
     sharers = [-(-len(rows) // unit) * unit for _, rows in groups]
+    if 2 * sum(len(pages) * most for (pages, _), most in zip(groups, sharers, strict=True)) >= high * max(sharers):
+        return [(None, high, max(sharers), list(groups))]
     kinds: dict[int, list[int]] = {}
     for number, most in enumerate(sharers):
         kinds.setdefault((most // unit - 1).bit_length(), []).append(number)
@@ -187,10 +189,12 @@ def _readers(groups: Sequence[tuple[np.ndarray, list[int]]], high: int, unit: in
 
 def _alike(lengths: np.ndarray) -> list[tuple[np.ndarray, int]]:
     """Rows with their longest length: all together, or those alike where one long row would have all others padded."""
+    longest = int(lengths.max())
+    if 2 * int(lengths.sum()) >= len(lengths) * longest:  # whatever is put apart, no more could be saved
+        return [(np.arange(len(lengths)), longest)]
     kinds = np.ceil(np.log2(lengths)).astype(np.int64)
     groups = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
     alike = [(rows, int(lengths[rows].max())) for rows in groups]
-    longest = int(lengths.max())
     if 2 * sum(len(rows) * most for rows, most in alike) < len(lengths) * longest:
         return alike
     return [(np.arange(len(lengths)), longest)]
