@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder or file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mimovl.atomic import AtomicDirectory
+from mimovl.atomic import AtomicDirectory, write_file
 from mimovl.errors import UsageError
 
 
@@ -66,3 +66,19 @@ def test_abandoned_leftovers_are_removed_and_busy_ones_kept(tmp_path: Path) -> N
     busy.discard()
     other.discard()
     other.discard()
+
+
+def test_a_file_is_the_old_one_until_it_is_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_file(path, b"old")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match="no room"):
+            write_file(path, b"new")
+    assert path.read_bytes() == b"old" and [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    write_file(path, b"new")
+    assert path.read_bytes() == b"new" and [one.name for one in tmp_path.iterdir()] == ["a.json"]

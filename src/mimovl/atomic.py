@@ -1,11 +1,12 @@
-"""A folder that appears whole or not at all: filled under a temporary sibling name, then renamed.
+"""A folder or file that appears whole or not at all: filled under a temporary sibling name, then renamed.
 
-A writer that is killed leaves only a hidden ``.NAME.writing-…`` sibling, which the next writer of the same folder
-removes (a lock that dies with its process tells abandoned from busy).
+A writer of a folder that is killed leaves only a hidden ``.NAME.writing-…`` sibling, which the next writer of the same
+folder removes (a lock that dies with its process tells abandoned from busy).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -16,7 +17,7 @@ from types import TracebackType
 
 from mimovl.errors import UsageError
 
-__all__ = ["AtomicDirectory", "sync"]
+__all__ = ["AtomicDirectory", "sync", "write_file"]
 
 _LOCK = ".lock"
 _ABANDONED_SECONDS = 3600.0
@@ -116,6 +117,25 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put bytes on the disk under a hidden name beside the file's own, then under that.
+
+    Raises:
+        OSError: the disk refuses; the file is as it was, and nothing lies beside it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def sync(path: Path) -> None:

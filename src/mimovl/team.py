@@ -26,7 +26,7 @@ import torch.multiprocessing as multiprocessing
 
 from mimovl.errors import MimovlError, Stopped
 
-__all__ = ["ALONE", "Team", "run_team"]
+__all__ = ["ALONE", "Team", "lost_peer", "run_team"]
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -35,8 +35,13 @@ TOGETHER = 1 << 26
 PATIENCE = timedelta(hours=6)
 """How long one member waits for another: a whole dataset or base may be made meanwhile."""
 
-_PARTED = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
-"""What gloo says when another process has gone."""
+_PARTED = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+"""What torch says when another process of the team has gone."""
+
+
+def lost_peer(error: RuntimeError) -> bool:
+    """Whether an error only tells that another process has gone, which says itself why."""
+    return any(words in str(error) for words in _PARTED)
 
 
 class Team:
@@ -199,7 +204,7 @@ def _member(
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except RuntimeError as error:
-        if any(words in str(error) for words in _PARTED):
+        if lost_peer(error):
             raise SystemExit(1) from None
         raise
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mimovl.atomic import write_file
 from mimovl.errors import UsageError
 
 __all__ = ["Answer", "AnswerLog", "as_json", "read_answers", "write_json"]
@@ -104,12 +105,7 @@ def as_json(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    with temporary.open("wb") as file:
-        file.write(_encode(value, indent=1) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_file(path, _encode(value, indent=1) + b"\n")
 
 
 def _encode(value: Any, *, indent: int | None = None) -> bytes:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import torch
 
-from mimovl.atomic import sync
+from mimovl.atomic import write_file
 from mimovl.data import Processor, collate, image_size
 from mimovl.errors import DataError, UsageError
 from mimovl.model import VisionLanguageModel, load_checkpoint
@@ -53,15 +52,10 @@ def score_messages(checkpoint: str | Path, messages: str | Path, out: str | Path
         "texts": [processor.tokenizer.decode([token], keep_special=True) for token in tokens],
         "logprobs": [None, *logprobs],
     }
-    partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
-        sync(partial)
-        partial.replace(file)
+        write_file(file, (json.dumps(result, ensure_ascii=False) + "\n").encode())
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise UsageError(f"{file}: cannot be written ({error.strerror})") from None
     return result
 

@@ -15,13 +15,10 @@ import torch
 from mimovl.errors import MimovlError
 from mimovl.pipeline.begin import begin
 from mimovl.recipe import Recipe, recipe_hash
-from mimovl.team import Team, run_team
+from mimovl.team import Team, lost_peer, run_team
 from mimovl.train.distributed import agree, by_torchrun, joined
 
 __all__ = ["launch"]
-
-PARTED = ("Connection closed by peer", "Connection reset by peer", "NCCL")
-"""What torch says when another process of the team has gone."""
 
 
 def launch(
@@ -56,7 +53,7 @@ def launch(
                 recipe, folder = _begin_together(team, recipe_path, out, overrides, check, held)
                 return work(team, recipe, folder)
             except RuntimeError as error:
-                if team.size > 1 and any(words in str(error) for words in PARTED):
+                if team.size > 1 and lost_peer(error):
                     raise MimovlError("another process of this run stopped; its message is above") from error
                 raise
 

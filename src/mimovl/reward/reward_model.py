@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Literal, get_args
 
 import torch
 
+from mimovl.atomic import write_file
 from mimovl.data import PreferenceProcessor, Processor, collate, pack
 from mimovl.data.tokenizer import SPECIAL_TOKENS
 from mimovl.errors import CheckpointError, DataError
@@ -66,12 +66,7 @@ class RewardCard:
     def write(self, folder: Path) -> None:
         """Put it into the model's folder, whole or not at all."""
         values = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        partial = folder / f".{CARD_FILE}.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(values, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / CARD_FILE)
+        write_file(folder / CARD_FILE, (json.dumps(values, indent=2) + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> RewardCard:
