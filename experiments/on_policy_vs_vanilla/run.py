@@ -64,6 +64,21 @@ def plateau(curve: Sequence[tuple[float, Interval]]) -> dict[str, float]:
     return {"start": values[0], "middle": middle, "last": last, "gain_after_middle": last - middle}
 
 
+def gains(curve: Sequence[tuple[float, Interval]]) -> list[float]:
+    """What each seed gains after the middle third."""
+    seeds = range(len(curve[0][1].seeds))
+    return [
+        plateau([(at, over_seeds([value.seeds[seed]])) for at, value in curve])["gain_after_middle"] for seed in seeds
+    ]
+
+
+def compared(one: Sequence[tuple[float, Interval]], other: Sequence[tuple[float, Interval]]) -> dict[str, Interval]:
+    """How far the first curve lies above the second at the end, and gains more after the middle; paired by seed."""
+    ends = zip(one[-1][1].seeds, other[-1][1].seeds, strict=True)
+    more = zip(gains(one), gains(other), strict=True)
+    return {"at_the_end": over_seeds([a - b for a, b in ends]), "of_gains": over_seeds([a - b for a, b in more])}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what is not trained, draw."""
     assert __doc__
@@ -87,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             line.label: [{"rollouts": rollouts, **value.json()} for rollouts, value in line.points] for line in found
         },
         "summary": {line.label: plateau(line.points) for line in found},
+        "gains": {line.label: over_seeds(gains(line.points)).json() for line in found},
+        "differences": {name: value.json() for name, value in compared(*(line.points for line in found)).items()},
     }
     (chosen.out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     figure = curves("Held-out reward over training", found, x_label="rollouts", y_label="mean reward, sampled")
@@ -100,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "draws each time."
     )
     page("On-policy and vanilla GRPO at equal samples", lede, [figure], rows, chosen.out / "index.html")
-    print(json.dumps({"summary": results["summary"], "out": str(chosen.out / "index.html")}))
+    told = {name: results[name] for name in ("summary", "gains", "differences")}
+    print(json.dumps({**told, "out": str(chosen.out / "index.html")}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.arms import config
-from experiments.on_policy_vs_vanilla.run import ARMS, COMMON, PROMPTS, plateau, points
+from experiments.on_policy_vs_vanilla.run import ARMS, COMMON, PROMPTS, compared, gains, plateau, points
 
 
 def test_both_arms_have_equal_rollouts_and_differ_in_their_updates_only() -> None:
@@ -31,3 +31,14 @@ def test_a_curve_that_levels_off_gains_nothing_after_its_middle() -> None:
     flat = plateau(points([lines([0.2, 0.5, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8])]))
     rising = plateau(points([lines([0.1 * n for n in range(9)])]))
     assert flat["gain_after_middle"] == pytest.approx(0) and rising["gain_after_middle"] == pytest.approx(0.3)
+
+
+def test_curves_are_compared_seed_by_seed() -> None:
+    """Each seed gains alike and ends .2 above its twin, however far seeds lie apart."""
+    rising = points([lines([base + 0.1 * n for n in range(9)]) for base in (0.0, 1.0)])
+    flat = points([lines([base + 0.6] * 9) for base in (0.0, 1.0)])
+    assert gains(rising) == pytest.approx([0.3, 0.3]) and gains(flat) == pytest.approx([0, 0])
+    found = compared(rising, flat)
+    for name, value in (("at_the_end", 0.2), ("of_gains", 0.3)):
+        one = found[name]
+        assert (one.value, one.low, one.high) == pytest.approx((value, value, value))
